@@ -1,0 +1,48 @@
+# Targets for a fresh machine: `make demo` and `make test` each make the environment first.
+# PYTHON chooses the interpreter (3.11 or newer); VENV the folder of the environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH_VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
+JOBS ?= 2
+
+.PHONY: venv demo test check format docs long clean
+
+venv: $(VENV)/.installed
+
+# A CPU build of PyTorch is asked for first: the default build of some platforms brings gigabytes of GPU packages.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "rmhil needs Python 3.11 or newer, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "torch==$(TORCH_VERSION)+cpu" -c constraints.txt 2>/dev/null \
+	  || { echo "no CPU build of PyTorch is offered here: taking the platform's default build"; \
+	       $(BIN)/python -m pip install --quiet "torch==$(TORCH_VERSION)" -c constraints.txt; }
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
+	touch $@
+
+demo: venv
+	$(BIN)/rmhil demo
+
+test: venv
+	$(BIN)/python -m pytest -n $(JOBS)
+
+check: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	$(BIN)/pdoc --docformat google --output-directory build/reference rmhil sim_backend calibration
+
+long: venv
+	$(BIN)/python -m pytest -n $(JOBS) -m long
+
+clean:
+	rm -rf $(VENV) build runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Procedures that measure converters, lines and cells, through the backend seam alone."""

@@ -1,0 +1,97 @@
+"""The error tree: one root, and a class wherever a caller would act differently.
+
+A message names the value, the limit and the unit. Errors that begin with "nothing was driven" in
+their description are raised before any line is biased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RmhilError(Exception):
+    """Root of every error that rmhil raises on purpose."""
+
+
+class OutOfRangeError(RmhilError, ValueError):
+    """A request broke a limit; nothing was driven."""
+
+    def __init__(self, name: str, value: float, low: float, high: float, unit: str) -> None:
+        super().__init__(f"{name} = {value:g} {unit}, allowed {low:g} to {high:g} {unit}".replace("  ", " ").strip())
+        self.name, self.value, self.low, self.high, self.unit = name, value, low, high, unit
+
+
+class ShapeError(RmhilError, ValueError):
+    """An array has the wrong shape; nothing was driven."""
+
+    def __init__(self, name: str, shape: Sequence[int], expected: str) -> None:
+        super().__init__(f"{name} has shape {tuple(shape)}, expected {expected}")
+
+
+class NotFiniteError(RmhilError, ValueError):
+    """An array holds NaN or infinity where a number is needed; nothing was driven."""
+
+    def __init__(self, name: str, count: int, total: int) -> None:
+        super().__init__(f"{name} holds {count} value(s) that are NaN or infinite, of {total}")
+
+
+class ConfigError(RmhilError, ValueError):
+    """A setting is unknown or contradicts another one."""
+
+
+class UnknownNameError(ConfigError):
+    """A name is not among those that exist; the message lists them."""
+
+    def __init__(self, kind: str, name: str, known: Sequence[str], hint: str = "") -> None:
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(f"unknown {kind} {name!r}; known: {listed}" + (f". {hint}" if hint else ""))
+
+
+class BackendUnavailableError(RmhilError):
+    """The hardware (or its stand-in) gave no answer; the lines may still be driven."""
+
+
+class BackendClosedError(BackendUnavailableError):
+    """The backend was closed; its outputs are at 0 V and disconnected."""
+
+
+class OverRangeError(RmhilError):
+    """A converter reached the end of its range; the values are not currents of the array."""
+
+    def __init__(self, name: str, count: int, total: int, limit: float, unit: str) -> None:
+        super().__init__(f"{count} of {total} {name} left the converter's range of +-{limit:g} {unit}")
+
+
+class PlacementError(RmhilError):
+    """The matrices do not fit the arrays at hand; nothing was programmed."""
+
+
+class NotProgrammedError(RmhilError):
+    """The digital weights are not the ones on the array."""
+
+
+class MergeRefusedError(RmhilError):
+    """An adapter cannot be merged: the backbone is a conductance map, and merging is reprogramming."""
+
+
+class SramCapacityError(RmhilError):
+    """An adapter does not fit the SRAM bank; nothing was written."""
+
+    def __init__(self, bank: str, needed: int, free: int, capacity: int) -> None:
+        super().__init__(f"{bank}: {needed} bytes asked for, {free} free of {capacity} bytes")
+
+
+class AdapterFileError(RmhilError):
+    """A saved adapter is damaged, or was made for other layers."""
+
+
+class RunDirectoryError(RmhilError):
+    """A run directory is missing, incomplete or damaged."""
+
+
+class DataMissingError(RmhilError):
+    """A data set was not found; the message says where it was looked for."""
+
+
+class DivergedError(RmhilError):
+    """Training left its guard rails; the last good state was restored."""
