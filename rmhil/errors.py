@@ -89,6 +89,10 @@ class RunDirectoryError(RmhilError):
     """A run directory is missing, incomplete or damaged."""
 
 
+class InputFileError(RmhilError):
+    """A file named by the user is missing, or does not hold what it should; nothing was driven."""
+
+
 class DataMissingError(RmhilError):
     """A data set was not found; the message says where it was looked for."""
 

@@ -1,0 +1,68 @@
+"""Reading what the user hands over: array files and regions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from rmhil.backend import ArraySpec, Floats
+from rmhil.errors import ConfigError, InputFileError, OutOfRangeError
+
+_REGION = re.compile(r"(\d*):(\d*),(\d*):(\d*)")
+
+
+def load_numbers(path: Path) -> Floats:
+    """The array of real numbers in a `.npy` file, as float64.
+
+    Raises:
+        InputFileError: no such file, not a `.npy` file, or not real numbers.
+    """
+    try:
+        with path.open("rb") as file:
+            loaded = np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputFileError(f"no file {path}") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise InputFileError(f"{path} is not a readable .npy file: {error}") from error
+    if loaded.dtype.kind not in "fiu":
+        raise InputFileError(f"{path} holds values of type {loaded.dtype}, expected real numbers")
+    return np.asarray(loaded, dtype=np.float64)
+
+
+def save_numbers(path: Path, values: Floats) -> None:
+    """Write a `.npy` file under exactly this name.
+
+    Raises:
+        InputFileError: the file cannot be written.
+    """
+    try:
+        with path.open("wb") as file:
+            np.save(file, values)
+    except OSError as error:
+        raise InputFileError(f"{path} cannot be written: {error}") from error
+
+
+def parse_region(text: str | None, spec: ArraySpec) -> tuple[slice, slice]:
+    """BLs and SLs of a region such as `0:64,0:32`; None means all, and so does a number left out.
+
+    Raises:
+        ConfigError: not of this form, or empty.
+        OutOfRangeError: it reaches beyond the array.
+    """
+    if text is None:
+        return slice(0, spec.n_bl), slice(0, spec.n_sl)
+    match = _REGION.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise ConfigError(f"region {text!r}, expected BL,SL with each as START:STOP, e.g. 0:64,0:32")
+    return _lines("BL", match[1], match[2], spec.n_bl), _lines("SL", match[3], match[4], spec.n_sl)
+
+
+def _lines(name: str, start: str, stop: str, count: int) -> slice:
+    first, end = int(start or 0), int(stop or count)
+    if end > count:
+        raise OutOfRangeError(f"region: end of the {name}s", end, 1, count, "")
+    if first >= end:
+        raise ConfigError(f"region: no {name} between {first} and {end}")
+    return slice(first, end)

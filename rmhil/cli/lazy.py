@@ -1,0 +1,123 @@
+"""A command group that imports a subcommand when it is called, not when it is listed.
+
+The line that the group's help shows for a subcommand is the first line of its function's docstring,
+taken from the source text without running it.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
+
+from rmhil.errors import ConfigError, RmhilError
+
+GROUP = "rmhil.commands"
+"""Entry points of this group are subcommands of other packages: functions with typer annotations."""
+
+ARGUMENTS = "rmhil.arguments"
+"""Key of the context's `meta` under which the arguments are found, as typed."""
+
+_REFUSED, _INTERRUPTED, _TERMINATED = 2, 130, 143
+"""Exit codes; the last two are 128 + the number of the signal, as in a shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the function of a subcommand is."""
+
+    module: str
+    function: str
+
+    def short_help(self) -> str:
+        """First line of the function's docstring, without importing its module."""
+        try:
+            spec = find_spec(self.module)
+            text = Path(spec.origin or "").read_text(encoding="utf-8") if spec is not None else ""
+        except (ImportError, OSError, ValueError):
+            text = ""
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef) and node.name == self.function:
+                return (ast.get_docstring(node) or "").partition("\n")[0]
+        return f"(not found: {self.module}:{self.function})"
+
+    def load(self, name: str) -> Any:  # noqa: ANN401 - the class of commands differs between versions of typer
+        """Import the function and make a command of it.
+
+        Raises:
+            ConfigError: it cannot be imported.
+        """
+        try:
+            function = getattr(importlib.import_module(self.module), self.function)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"the command {name!r} ({self.module}) cannot be loaded: {error}") from error
+        app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+        app.command(name=name)(function)
+        return typer.main.get_command(app)
+
+
+OWN = {
+    "info": Source("rmhil.cli.info_command", "info"),
+    "program": Source("rmhil.cli.program_command", "program"),
+    "verify": Source("rmhil.cli.verify_command", "verify"),
+    "read": Source("rmhil.cli.read_command", "read"),
+    "mvm": Source("rmhil.cli.mvm_command", "mvm"),
+    "infer": Source("rmhil.cli.infer_command", "infer"),
+    "report": Source("rmhil.cli.report_command", "report"),
+    "cost": Source("rmhil.cli.cost_command", "cost"),
+}
+"""The subcommands of this package, in the order of the help."""
+
+
+def sources() -> dict[str, Source]:
+    """All subcommands: this package's own first, then those of other packages by name."""
+    found = {point.name: Source(point.module, point.attr) for point in entry_points(group=GROUP)}
+    return OWN | {name: found[name] for name in sorted(found) if name not in OWN}
+
+
+class LazyGroup(TyperGroup):
+    """The group of all subcommands. Errors of `rmhil` and interrupts end here, in one line and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401
+        """Names of all subcommands."""
+        return list(sources())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
+        """A stand-in that knows the name and one line of help."""
+        source = sources().get(cmd_name)
+        return None if source is None else TyperCommand(name=cmd_name, help=source.short_help())
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401
+        """The command itself, imported now."""
+        self.commands = dict.fromkeys(sources())  # type: ignore[arg-type]  # names, for "did you mean"
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and sources()[command.name].load(command.name), rest
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        """Remember the arguments as typed, for the record of the run."""
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run the subcommand."""
+        from rmhil.cli.console import error_console
+
+        try:
+            return super().invoke(ctx)
+        except RmhilError as error:
+            if ctx.params.get("debug"):
+                error_console().print_exception()
+            error_console().print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(_REFUSED) from None
+        except KeyboardInterrupt as interrupt:
+            error_console().print("[bold red]interrupted[/]")
+            by_user = type(interrupt) is KeyboardInterrupt
+            raise typer.Exit(_INTERRUPTED if by_user else _TERMINATED) from None

@@ -1,0 +1,245 @@
+"""Where tiles lie: rectangles of cells packed on the arrays at hand.
+
+A tile is a rectangle of BLs and SLs in one array. Lines are wired in banks, and a tile that straddles a
+bank takes more analogue passes than it must; a packing without straddling is tried first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rmhil.backend import Ints
+from rmhil.errors import PlacementError
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One array that tiles can lie on.
+
+    Attributes:
+        crossbar: position in the list of crossbars.
+        array: array of that crossbar.
+        bl_bank, sl_bank: bank of each line, ascending int64; lines of one bank share a pass.
+    """
+
+    crossbar: int
+    array: int
+    bl_bank: Ints
+    sl_bank: Ints
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(n_bl, n_sl)`."""
+        return (len(self.bl_bank), len(self.sl_bank))
+
+    @property
+    def banks(self) -> tuple[bytes, bytes]:
+        """The same for arrays that are wired alike."""
+        return (self.bl_bank.tobytes(), self.sl_bank.tobytes())
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """A tile that wants a place: BLs and SLs it needs."""
+
+    n_bl: int
+    n_sl: int
+
+    @property
+    def cells(self) -> int:
+        """Cells inside."""
+        return self.n_bl * self.n_sl
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The place of one tile.
+
+    Attributes:
+        crossbar, array: which array.
+        bl, sl: first line of each kind, and one past the last.
+    """
+
+    crossbar: int
+    array: int
+    bl: slice
+    sl: slice
+
+    @property
+    def bl_lines(self) -> Ints:
+        """BL numbers."""
+        return np.arange(self.bl.start, self.bl.stop, dtype=np.int64)
+
+    @property
+    def sl_lines(self) -> Ints:
+        """SL numbers."""
+        return np.arange(self.sl.start, self.sl.stop, dtype=np.int64)
+
+
+_Hole = tuple[int, int, int, int]
+"""A free rectangle: first BL, first SL, one past the last BL, one past the last SL."""
+
+
+@dataclass(slots=True)
+class _Packing:
+    """Free rectangles of one array, all maximal (they may overlap)."""
+
+    bin: Bin
+    holes: list[_Hole] = field(default_factory=list)
+    fresh: bool = True
+
+    def __post_init__(self) -> None:
+        self.holes = [(0, 0, *self.bin.shape)]
+
+    def find(self, need: Rectangle, straddle: bool) -> tuple[int, int] | None:
+        """The best free corner for a tile, or None: fewest passes, then the tightest fit."""
+        best: tuple[tuple[int, int, int, int, int], tuple[int, int]] | None = None
+        fewest = _least(self.bin.bl_bank, need.n_bl) * _least(self.bin.sl_bank, need.n_sl)
+        for hole in self.holes:
+            for bl, sl in self._corners(hole, need):
+                passes = self._passes(bl, sl, need)
+                if passes > fewest and not straddle:
+                    continue
+                spare = sorted((hole[2] - bl - need.n_bl, hole[3] - sl - need.n_sl))
+                score = (passes, spare[0], spare[1], bl, sl)
+                if best is None or score < best[0]:
+                    best = (score, (bl, sl))
+        return best[1] if best else None
+
+    def take(self, bl: int, sl: int, need: Rectangle) -> Site:
+        """Put a tile at a corner that `find` gave."""
+        taken = (bl, sl, bl + need.n_bl, sl + need.n_sl)
+        cut = [part for hole in self.holes for part in _without(hole, taken)]
+        self.holes = _maximal(cut)
+        self.fresh = False
+        return Site(self.bin.crossbar, self.bin.array, slice(bl, taken[2]), slice(sl, taken[3]))
+
+    def _corners(self, hole: _Hole, need: Rectangle) -> Iterable[tuple[int, int]]:
+        rows = _starts(self.bin.bl_bank, hole[0], hole[2] - need.n_bl)
+        columns = _starts(self.bin.sl_bank, hole[1], hole[3] - need.n_sl)
+        return ((bl, sl) for bl in rows for sl in columns)
+
+    def _passes(self, bl: int, sl: int, need: Rectangle) -> int:
+        rows = self.bin.bl_bank[bl + need.n_bl - 1] - self.bin.bl_bank[bl] + 1
+        columns = self.bin.sl_bank[sl + need.n_sl - 1] - self.bin.sl_bank[sl] + 1
+        return int(rows * columns)
+
+
+def _starts(bank: Ints, first: int, last: int) -> list[int]:
+    """The first line of a gap, and the first line of each bank that begins inside it."""
+    if last < first:
+        return []
+    begins = np.flatnonzero(np.diff(bank[first : last + 1])) + first + 1
+    return [first, *begins.tolist()]
+
+
+def _least(bank: Ints, lines: int) -> int:
+    """Fewest banks that this many neighbouring lines can lie in; one more than there are, where they do not fit."""
+    if lines > len(bank):
+        return len(bank) + 1
+    return int((bank[lines - 1 :] - bank[: len(bank) - lines + 1]).min()) + 1
+
+
+def _without(hole: _Hole, taken: _Hole) -> list[_Hole]:
+    """What is left of a hole: at most four rectangles, as large as they can be."""
+    if taken[0] >= hole[2] or taken[2] <= hole[0] or taken[1] >= hole[3] or taken[3] <= hole[1]:
+        return [hole]
+    parts = [
+        (hole[0], hole[1], taken[0], hole[3]),
+        (taken[2], hole[1], hole[2], hole[3]),
+        (hole[0], hole[1], hole[2], taken[1]),
+        (hole[0], taken[3], hole[2], hole[3]),
+    ]
+    return [part for part in parts if part[0] < part[2] and part[1] < part[3]]
+
+
+def _maximal(holes: list[_Hole]) -> list[_Hole]:
+    """Without those that lie inside another one."""
+    kept: list[_Hole] = []
+    for hole in sorted(set(holes), key=lambda h: -(h[2] - h[0]) * (h[3] - h[1])):
+        if not any(k[0] <= hole[0] and k[1] <= hole[1] and k[2] >= hole[2] and k[3] >= hole[3] for k in kept):
+            kept.append(hole)
+    return kept
+
+
+_ORDERS: tuple[Callable[[Rectangle], tuple[int, int]], ...] = (
+    lambda r: (-r.cells, -r.n_bl),
+    lambda r: (-r.n_sl, -r.n_bl),
+    lambda r: (-r.n_bl, -r.n_sl),
+    lambda r: (-max(r.n_bl, r.n_sl), -r.cells),
+)
+"""Orders in which tiles are placed; each is tried, as none is best for all."""
+
+
+def place(tiles: Sequence[Rectangle], bins: Sequence[Bin]) -> list[Site]:
+    """Pack tiles on arrays without overlap.
+
+    A packing in which no tile takes more passes than it must is preferred; else the one with fewest passes.
+
+    Args:
+        tiles: what needs a place.
+        bins: the arrays; earlier ones are filled first.
+
+    Returns:
+        One site a tile, in the order of `tiles`.
+
+    Raises:
+        PlacementError: they do not fit; the message says what is missing.
+    """
+    for straddle in (False, True):
+        found = [sites for order in _ORDERS if (sites := _pack(tiles, bins, order, straddle)) is not None]
+        if found:
+            return min(found, key=lambda sites: passes(sites, bins))
+    raise PlacementError(_shortfall(tiles, bins))
+
+
+def passes(sites: Iterable[Site], bins: Sequence[Bin]) -> int:
+    """Analogue passes that one vector through every tile takes."""
+    by_array = {(b.crossbar, b.array): b for b in bins}
+    total = 0
+    for site in sites:
+        home = by_array[site.crossbar, site.array]
+        total += len(np.unique(home.bl_bank[site.bl])) * len(np.unique(home.sl_bank[site.sl]))
+    return total
+
+
+def _pack(
+    tiles: Sequence[Rectangle], bins: Sequence[Bin], order: Callable[[Rectangle], tuple[int, int]], straddle: bool
+) -> list[Site] | None:
+    packings = [_Packing(each) for each in bins]
+    sites: dict[int, Site] = {}
+    for number in sorted(range(len(tiles)), key=lambda n: (order(tiles[n]), n)):
+        site = _first_fit(tiles[number], packings, straddle)
+        if site is None:
+            return None
+        sites[number] = site
+        packings = [packing for packing in packings if packing.holes]
+    return [sites[number] for number in range(len(tiles))]
+
+
+def _first_fit(need: Rectangle, packings: list[_Packing], straddle: bool) -> Site | None:
+    refused: set[tuple[bytes, bytes]] = set()
+    for packing in packings:
+        if packing.fresh and packing.bin.banks in refused:
+            continue
+        corner = packing.find(need, straddle)
+        if corner is not None:
+            return packing.take(*corner, need)
+        if packing.fresh:
+            refused.add(packing.bin.banks)
+    return None
+
+
+def _shortfall(tiles: Sequence[Rectangle], bins: Sequence[Bin]) -> str:
+    need = sum(tile.cells for tile in tiles)
+    have = sum(each.shape[0] * each.shape[1] for each in bins)
+    text = f"{len(tiles)} tiles need {need:,} cells; {len(bins)} array(s) hold {have:,}"
+    if need > have:
+        typical = have / len(bins) if bins else 1
+        text += f": {need - have:,} cells, or at least {int(np.ceil((need - have) / typical))} array(s), are missing"
+    else:
+        text += ": enough cells, but the rectangles do not pack; at least 1 array is missing"
+    return text + ". Give more arrays, or leave some layers digital by name (convert(..., digital=[...]))"

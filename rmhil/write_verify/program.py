@@ -1,0 +1,110 @@
+"""Programming a list of cells from whatever state they are in: form, erase, write."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmhil.backend import Floats, Status
+from rmhil.program_report import Outcome, ProgramReport
+from rmhil.units import Siemens
+from rmhil.write_verify.cell_run import CellRun, Chosen, drive, within
+from rmhil.write_verify.policy import AnyPolicy, Mask
+from rmhil.write_verify.ramps import ERASING, FORMING, formed_threshold
+
+FORM_PULSES = 24
+"""1: FORM pulses allowed for each cell; the ramp then ends at the default limit of 4.5 V."""
+
+ERASE_PULSES = 8
+"""1: RESET pulses allowed for each cell before a rewrite; what they leave is written from there."""
+
+
+def form_cells(run: CellRun, max_pulses: int = FORM_PULSES) -> None:
+    """Read all cells of a run and form the virgin ones; the outcome says which conduct at the end."""
+    for chosen in run.chunks():
+        run.take_reading(chosen)
+        _form(run, chosen, max_pulses)
+
+
+def program_cells(
+    run: CellRun,
+    target: Floats,
+    tolerance: Siemens,
+    policy: AnyPolicy,
+    max_pulses: int,
+    rewrite: bool,
+    confirm_reads: int,
+) -> None:
+    """Read all cells of a run, form the virgin ones, erase all if they are to be rewritten, and write."""
+    reached = within(run, target, tolerance, confirm_reads)
+    for chosen in run.chunks():
+        run.take_reading(chosen)
+        chosen = _form(run, chosen, FORM_PULSES)
+        if rewrite:
+            _erase(run, chosen)
+        drive(run, chosen, policy, target, tolerance, reached, max_pulses)
+        _tell_compliance(run, chosen)
+
+
+def _form(run: CellRun, chosen: Chosen, max_pulses: int) -> Chosen:
+    """Form the virgin ones of some cells; returns those that conduct."""
+    threshold = formed_threshold(run.spec)
+
+    def formed(cells: Chosen) -> Mask:
+        return np.asarray((run.conductance[cells] >= threshold) | (run.status[cells] != Status.NORMAL))
+
+    nowhere = np.full(len(run.cells), np.nan)
+    drive(run, chosen, FORMING, nowhere, np.nan, formed, max_pulses)
+    conducts = formed(chosen)
+    run.finish(chosen[~conducts], Outcome.FORM_FAILED)
+    return chosen[conducts]
+
+
+def _erase(run: CellRun, chosen: Chosen) -> None:
+    """RESET every one of some cells at least once, until it is below the window."""
+
+    def erased(cells: Chosen) -> Mask:
+        low = run.conductance[cells] <= run.spec.conductance_min
+        return np.asarray(low & (run.pulses[2, cells] > 0))
+
+    nowhere = np.full(len(run.cells), np.nan)
+    drive(run, chosen, ERASING, nowhere, np.nan, erased, ERASE_PULSES)
+
+
+def _tell_compliance(run: CellRun, chosen: Chosen) -> None:
+    """A cell without a valid reading is neither stuck nor merely late."""
+    invalid = (run.status[chosen] != Status.NORMAL) & (run.outcome[chosen] != Outcome.CONVERGED)
+    run.finish(chosen[invalid], Outcome.COMPLIANCE)
+
+
+def report_of(
+    run: CellRun, named: NDArray[np.bool_], target: Floats, tolerance: Siemens, policy: str, shape: tuple[int, ...]
+) -> ProgramReport:
+    """The record of a run as maps.
+
+    Args:
+        run: finished, or cut short.
+        named: the cells of the run, in a map of all cells.
+        target: S, a map.
+        tolerance: S.
+        policy: its name.
+        shape: of the maps in the report.
+    """
+
+    def spread(values: NDArray[np.generic], empty: float) -> NDArray[np.generic]:
+        full = np.full(named.shape, empty, dtype=values.dtype)
+        full[named] = values
+        return full.reshape(shape)
+
+    return ProgramReport(
+        target=target.reshape(shape),
+        tolerance=tolerance,
+        achieved=spread(run.conductance, np.nan),
+        pulses={kind: spread(run.pulses[code], 0) for code, kind in enumerate(("form", "set", "reset"))},
+        reads=spread(run.reads, 0),
+        outcome=spread(run.outcome, Outcome.LEFT_ALONE),
+        maybe_pulsed=spread(run.maybe_pulsed, False),
+        policy=policy,
+        provenance=run.spec.provenance,
+        seconds=run.seconds,
+    )

@@ -1,0 +1,93 @@
+"""Drivers and converters: DAC codes, TIA offset, ADC codes and range, and the time they take.
+
+SL currents are referred to the ADC's input: one code is `wiring.adc_lsb` amperes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from rmhil.units import Amperes, Seconds
+from rmhil.wiring import Wiring
+from sim_backend.config import SimConfig
+from sim_backend.presets import PeripheryPreset
+from sim_backend.rng import Stream, normal, stream_seed
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """Currents as the ADC gives them.
+
+    Attributes:
+        currents: A, one of the codes.
+        over_range: bool, true where the code is the end of the range.
+    """
+
+    currents: torch.Tensor
+    over_range: torch.Tensor
+
+
+def drive(voltages: torch.Tensor, wiring: Wiring) -> torch.Tensor:
+    """V that the DAC puts out: the nearest of its codes."""
+    return torch.round(voltages / wiring.dac_lsb) * wiring.dac_lsb
+
+
+def convert(currents: torch.Tensor, wiring: Wiring) -> Conversion:
+    """Quantise SL currents to ADC codes; what lies beyond the last code is flagged, never hidden."""
+    codes = torch.round(currents / wiring.adc_lsb)
+    half = 2 ** (wiring.adc_bits - 1)
+    inside = codes.clamp(-half, half - 1)
+    return Conversion(inside * wiring.adc_lsb, inside != codes)
+
+
+class Periphery:
+    """The drivers and converters of one simulated backend, with what was drawn for them."""
+
+    def __init__(self, config: SimConfig, preset: PeripheryPreset) -> None:
+        self._config = config
+        self._preset = preset
+        self._wiring = config.wiring
+        self._device = torch.device(config.device)
+        self._exact = not config.has("converters")
+        self._generator = torch.Generator(device=self._device)
+        self._generator.manual_seed(stream_seed(config.seed, Stream.MVM) >> 1)
+        self.adc_noise: Amperes = preset.adc_noise_lsb * self._wiring.adc_lsb if config.has("adc-noise") else 0.0
+
+    def tia_offsets(self, array: int, sl: torch.Tensor) -> torch.Tensor:
+        """V: input offset of the TIA behind each SL; SLs of different banks share one."""
+        if not self._config.has("tia-offset"):
+            return torch.zeros(sl.shape, dtype=torch.float64, device=sl.device)
+        channels = sl % self._wiring.sl_channels
+        drawn = normal(self._config.seed, Stream.TIA_OFFSET, array * self._wiring.sl_channels + channels)
+        return drawn * self._preset.tia_offset
+
+    def drive(self, voltages: torch.Tensor) -> torch.Tensor:
+        """V at the BL drivers."""
+        return voltages if self._exact else drive(voltages, self._wiring)
+
+    def convert(self, currents: torch.Tensor) -> Conversion:
+        """A after the ADC, and where it left its range."""
+        if self._exact:
+            return Conversion(currents, torch.zeros_like(currents, dtype=torch.bool))
+        return convert(currents, self._wiring)
+
+    def gaussian(self, deviation: torch.Tensor) -> torch.Tensor:
+        """Normal noise of the given standard deviations; repeatable by seed and order of calls."""
+        return deviation * torch.randn(
+            deviation.shape, generator=self._generator, dtype=deviation.dtype, device=self._device
+        )
+
+    def pass_time(self, n_bl: int, n_sl: int) -> Seconds:
+        """s for one vector of one pass.
+
+        The ADC holds its input after sampling, so the next vector's DAC frames and settling overlap
+        with its conversion; the slower of the two sets the pace.
+        """
+        frames = min(n_bl, self._preset.dac_channels_per_lane) + 1  # and the common update
+        settle = self._wiring.dac_settling + self._preset.tia_settling
+        driving = frames * self._preset.dac_frame + settle
+        conversions = math.ceil(n_sl / self._wiring.adc_count)
+        return max(driving, conversions * self._wiring.adc_conversion)

@@ -1,0 +1,105 @@
+"""Counter-based random numbers: a draw depends on its key alone, never on the order of the draws.
+
+A draw is keyed by (seed, stream, array, bit line, source line, event), the event being the number
+of transactions that the cell has seen. So a cell behaves alike whether it is pulsed alone or with
+all the others, on any device, in any order, and in a larger or smaller array.
+
+The mixing function is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014; the
+constants are variant 13 of Stafford), in wrapping 64-bit integers.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import torch
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+_MIX_1 = 0xBF58476D1CE4E5B9
+_MIX_2 = 0x94D049BB133111EB
+
+_LINE_BITS = 20
+"""Bits of a line number inside a cell's key: arrays of up to a million lines."""
+
+
+class Stream(IntEnum):
+    """What a draw is for. Numbers are part of a seed's meaning: add at the end, never renumber."""
+
+    GATE_THRESHOLD = 1
+    COMPLIANCE_SLOPE = 2
+    SET_VOLTAGE = 3
+    RESET_VOLTAGE = 4
+    RESET_SLOPE = 5
+    CONDUCTANCE_MIN = 6
+    FORM_VOLTAGE = 7
+    VIRGIN = 8
+    READ_NOISE_SPREAD = 9
+    TELEGRAPH_PRESENT = 10
+    TELEGRAPH_DEPTH = 11
+    STUCK = 12
+    STUCK_LEVEL = 13
+    CYCLE_LEVEL = 20
+    CYCLE_SET = 21
+    CYCLE_RESET = 22
+    CYCLE_FORM = 23
+    READ = 30
+    TELEGRAPH_STATE = 31
+    BL_ROUTING = 40
+    SL_ROUTING = 41
+    TIA_OFFSET = 42
+    MVM = 50
+
+
+def _signed(value: int) -> int:
+    """A 64-bit pattern as the int64 that torch understands."""
+    value &= _MASK
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _mix_int(value: int) -> int:
+    value &= _MASK
+    value = ((value ^ (value >> 30)) * _MIX_1) & _MASK
+    value = ((value ^ (value >> 27)) * _MIX_2) & _MASK
+    return value ^ (value >> 31)
+
+
+def _shift_right(value: torch.Tensor, bits: int) -> torch.Tensor:
+    """Logical shift: torch's own keeps the sign."""
+    return (value >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(value: torch.Tensor) -> torch.Tensor:
+    value = (value ^ _shift_right(value, 30)) * _signed(_MIX_1)
+    value = (value ^ _shift_right(value, 27)) * _signed(_MIX_2)
+    return value ^ _shift_right(value, 31)
+
+
+def stream_seed(seed: int, stream: Stream) -> int:
+    """64-bit seed of one stream, also good for a `torch.Generator` (which takes 63 bits of it)."""
+    return _mix_int(_mix_int(seed + _GOLDEN) + stream * _GOLDEN)
+
+
+def cell_ids(array: torch.Tensor, bl: torch.Tensor, sl: torch.Tensor) -> torch.Tensor:
+    """One int64 for each cell, the same in every geometry."""
+    return (((array << _LINE_BITS) | bl) << _LINE_BITS) | sl
+
+
+def uniform(seed: int, stream: Stream, ids: torch.Tensor, event: torch.Tensor | int = 0) -> torch.Tensor:
+    """Draws from the open interval (0, 1), float64, of the shape of `ids`.
+
+    Args:
+        seed: of the whole backend.
+        stream: what the draw is for.
+        ids: int64 names of cells (`cell_ids`) or lines.
+        event: int64, the number of the draw for that id in that stream.
+    """
+    key = _mix(ids * _signed(_GOLDEN) + _signed(stream_seed(seed, stream)))
+    step = _signed((event + 1) * _GOLDEN) if isinstance(event, int) else (event + 1) * _signed(_GOLDEN)
+    # 52 bits and a half: neither 0 nor 1 can come out.
+    return (_shift_right(_mix(key + step), 12).to(torch.float64) + 0.5) * 2.0**-52
+
+
+def normal(seed: int, stream: Stream, ids: torch.Tensor, event: torch.Tensor | int = 0) -> torch.Tensor:
+    """Standard normal draws, float64, of the shape of `ids`; arguments as `uniform`."""
+    return torch.special.ndtri(uniform(seed, stream, ids, event))
