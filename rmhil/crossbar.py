@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Self, TypeVar, overload
+from typing import Literal, Self, overload
 
 import numpy as np
 import torch
 from loguru import logger
 from numpy.typing import ArrayLike, NDArray
 
-from rmhil.backend import (
-    ArraySpec,
-    Backend,
-    Biases,
-    Cells,
-    Floats,
-    Ints,
-    Lines,
-    MvmResult,
-    Read,
-    Status,
-    Trace,
-    line_numbers,
-)
+from rmhil.backend import ArraySpec, Backend, Biases, Floats, Ints, Lines, MvmResult, Read, Status, Trace
 from rmhil.errors import NotFiniteError, OutOfRangeError, OverRangeError, ShapeError
 from rmhil.ledger import Ledger, mvm_array_energy
 from rmhil.line_model import measured_matrix
 from rmhil.program_report import Outcome, ProgramInterruptedError, ProgramReport, Progress, VerifyReport
+from rmhil.region import Region, SomeLines
 from rmhil.units import Siemens
 from rmhil.write_verify import AnyPolicy, find_policy
 from rmhil.write_verify.cell_run import CellRun
@@ -36,8 +24,6 @@ from rmhil.write_verify.program import FORM_PULSES, form_cells, program_cells, r
 __all__ = ["Crossbar", "Outcome", "ProgramInterruptedError", "ProgramReport", "Progress", "VerifyReport"]
 
 OnProblem = Literal["raise", "carry"]
-
-_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 class Crossbar:
@@ -53,19 +39,12 @@ class Crossbar:
     """
 
     def __init__(self, backend: Backend, *, arrays: Lines = None, ledger: Ledger | None = None) -> None:
-        spec = backend.spec
-        self._take(
-            backend,
-            Ledger() if ledger is None else ledger,
-            np.full(spec.shape, np.nan),
-            line_numbers("array", arrays, spec.n_arrays),
-            line_numbers("bl", None, spec.n_bl),
-            line_numbers("sl", None, spec.n_sl),
-        )
+        known = np.full(backend.spec.shape, np.nan)
+        region = Region.whole(backend.spec).part(arrays=arrays)
+        self._take(backend, Ledger() if ledger is None else ledger, known, region)
 
-    def _take(self, backend: Backend, ledger: Ledger, known: Floats, arrays: Ints, bl: Ints, sl: Ints) -> None:
-        self._backend, self._ledger, self._known = backend, ledger, known
-        self._arrays, self._bl, self._sl = arrays, bl, sl
+    def _take(self, backend: Backend, ledger: Ledger, known: Floats, region: Region) -> None:
+        self._backend, self._ledger, self._known, self._region = backend, ledger, known, region
         self._last_report: ProgramReport | None = None
 
     @property
@@ -86,31 +65,27 @@ class Crossbar:
     @property
     def arrays(self) -> Ints:
         """Numbers of the backend's arrays in use."""
-        return self._arrays
+        return self._region.arrays
 
     @property
     def bl(self) -> Ints:
         """Numbers of the backend's bit lines in use."""
-        return self._bl
+        return self._region.bl
 
     @property
     def sl(self) -> Ints:
         """Numbers of the backend's source lines in use."""
-        return self._sl
+        return self._region.sl
 
     @property
     def shape(self) -> tuple[int, ...]:
         """`(n_arrays, n_bl, n_sl)`; `(n_bl, n_sl)` if there is one array."""
-        return self._full_shape[1:] if len(self._arrays) == 1 else self._full_shape
-
-    @property
-    def _full_shape(self) -> tuple[int, int, int]:
-        return (len(self._arrays), len(self._bl), len(self._sl))
+        return self._region.shape
 
     @property
     def conductance(self) -> Floats:
-        """S, shape `shape`: the last reading of each cell; NaN if it was never read or has no valid reading."""
-        return self._shaped(self._known[self._grid])
+        """S, of `shape`: the last reading of each cell; NaN if it was never read or has no valid reading."""
+        return self._region.shaped(self._known[self._region.grid])
 
     @property
     def last_report(self) -> ProgramReport | None:
@@ -121,24 +96,24 @@ class Crossbar:
         size = " x ".join(str(count) for count in self.shape)
         return f"Crossbar({size} cells of {self.spec.provenance})"
 
-    def region(self, bl: slice | Lines = None, sl: slice | Lines = None, arrays: slice | Lines = None) -> Self:
+    def region(self, bl: SomeLines = None, sl: SomeLines = None, arrays: SomeLines = None) -> Self:
         """A part of this crossbar: its shapes, targets and voltages count only these lines.
 
         Raises:
             OutOfRangeError: a line is not of this crossbar, repeats, or is out of order.
         """
-        part = object.__new__(type(self))
-        part._take(
-            self._backend,
-            self._ledger,
-            self._known,
-            _select("array", arrays, self._arrays),
-            _select("bl", bl, self._bl),
-            _select("sl", sl, self._sl),
-        )
-        return part
+        return self._at(self._region.part(bl, sl, arrays))
 
-    # ---- programming -------------------------------------------------------------------------------------------
+    def counted_in(self, ledger: Ledger) -> Self:
+        """The same cells and the same known map, with another ledger."""
+        same = object.__new__(type(self))
+        same._take(self._backend, ledger, self._known, self._region)
+        return same
+
+    def _at(self, region: Region) -> Self:
+        other = object.__new__(type(self))
+        other._take(self._backend, self._ledger, self._known, region)
+        return other
 
     def form(
         self,
@@ -159,12 +134,11 @@ class Crossbar:
             ShapeError, OutOfRangeError: nothing was driven.
             ProgramInterruptedError: as `program`.
         """
-        chosen = np.ones(self._full_shape, dtype=bool) if mask is None else self._map("mask", mask, np.bool_)
-        _at_least_one("max_pulses", max_pulses)
-        read = self._read_with(averages)
-        run = CellRun(self._backend, self._ledger, self._cells(chosen), read, progress, "forming")
-        nowhere = np.full(self._full_shape, np.nan)
-        return self._carry_out(run, chosen, nowhere, np.nan, "form", lambda: form_cells(run, max_pulses))
+        named = self._region.everything() if mask is None else self._region.to_map("mask", mask, np.bool_)
+        _at_least("max_pulses", max_pulses, 1)
+        run = self._run(named, averages, progress, "forming")
+        nowhere = np.full(named.shape, np.nan)
+        return self._carry_out(run, named, nowhere, np.nan, "form", lambda: form_cells(run, max_pulses))
 
     def program(
         self,
@@ -202,13 +176,11 @@ class Crossbar:
         """
         wanted = self._target(target)
         _check_tolerance(tolerance)
-        _at_least_one("max_pulses", max_pulses)
-        if confirm_reads < 0:
-            raise OutOfRangeError("confirm_reads", confirm_reads, 0, np.inf, "")
+        _at_least("max_pulses", max_pulses, 1)
+        _at_least("confirm_reads", confirm_reads, 0)
         chooser = find_policy(policy)
-        read = self._read_with(averages)
         named = ~np.isnan(wanted)
-        run = CellRun(self._backend, self._ledger, self._cells(named), read, progress, "programming")
+        run = self._run(named, averages, progress, "programming")
 
         def work() -> None:
             program_cells(run, wanted[named], tolerance, chooser, max_pulses, rewrite, confirm_reads)
@@ -224,19 +196,17 @@ class Crossbar:
         policy: str,
         work: Callable[[], None],
     ) -> ProgramReport:
-        """Do the work; however it ends, the backend is left safe and the record is kept."""
+        """Do the work; if it breaks off, the backend is made safe; the record is kept in any case."""
         try:
             work()
-        except KeyboardInterrupt as error:
-            self._backend.safe()
+        except BaseException as error:
             report = self._keep(run, named, target, tolerance, policy)
-            raise ProgramInterruptedError(report) from error
-        except BaseException:
             self._backend.safe()
-            self._keep(run, named, target, tolerance, policy)
+            if isinstance(error, KeyboardInterrupt):
+                raise ProgramInterruptedError(report) from error
             raise
         report = self._keep(run, named, target, tolerance, policy)
-        logger.info("{}: {}", run.spec.provenance, report)
+        logger.info("{}: {}", self.spec.provenance, report)
         return report
 
     def _keep(
@@ -246,12 +216,15 @@ class Crossbar:
         self._last_report = report_of(run, named, target, tolerance, policy, self.shape)
         return self._last_report
 
+    def _run(self, mask: NDArray[np.bool_], averages: int, progress: Progress | None = None, text: str = "") -> CellRun:
+        _at_least("averages", averages, 1)
+        read = Read.default(self.spec, averages)
+        return CellRun(self._backend, self._ledger, self._region.cells(mask), read, progress, text)
+
     def _remember(self, run: CellRun) -> None:
         touched = (run.reads > 0) | run.maybe_pulsed
         known = np.where(run.status == Status.NORMAL, run.conductance, np.nan)
         self._known[run.cells[touched].index] = known[touched]
-
-    # ---- reading -----------------------------------------------------------------------------------------------
 
     def read(self, averages: int = 1, on_status: OnProblem = "raise") -> Floats:
         """Read the conductance of every cell.
@@ -267,13 +240,11 @@ class Crossbar:
             OverRangeError: a reading was at compliance or over range. All cells have been read, and the
                 valid readings are in `conductance`.
         """
-        everything = np.ones(self._full_shape, dtype=bool)
-        run = self._read_cells(everything, averages)
+        run = self._read_cells(self._region.everything(), averages)
         invalid = run.status != Status.NORMAL
         if invalid.any() and on_status == "raise":
-            limits = self.spec.limits
-            raise OverRangeError("verify reads", int(invalid.sum()), len(run.cells), limits.current, "A")
-        return self._shaped(np.where(invalid, np.nan, run.conductance))
+            raise self._no_reading(int(invalid.sum()), len(run.cells))
+        return np.where(invalid, np.nan, run.conductance).reshape(self.shape)
 
     def verify(self, target: ArrayLike, tolerance: Siemens = 2e-6, averages: int = 1) -> VerifyReport:
         """Read cells and compare them with a target; nothing is pulsed.
@@ -290,19 +261,19 @@ class Crossbar:
         _check_tolerance(tolerance)
         named = ~np.isnan(wanted)
         run = self._read_cells(named, averages)
-        achieved, status = np.full(self._full_shape, np.nan), np.zeros(self._full_shape, dtype=np.int8)
+        achieved, status = np.full(named.shape, np.nan), np.zeros(named.shape, dtype=np.int8)
         achieved[named], status[named] = run.conductance, run.status
         return VerifyReport(
-            target=self._shaped(wanted),
+            target=self._region.shaped(wanted),
             tolerance=tolerance,
-            achieved=self._shaped(achieved),
-            status=self._shaped(status),
+            achieved=self._region.shaped(achieved),
+            status=self._region.shaped(status),
             provenance=self.spec.provenance,
             seconds=run.seconds,
         )
 
     def _read_cells(self, mask: NDArray[np.bool_], averages: int) -> CellRun:
-        run = CellRun(self._backend, self._ledger, self._cells(mask), self._read_with(averages))
+        run = self._run(mask, averages)
         try:
             for chosen in run.chunks():
                 run.take_reading(chosen)
@@ -310,44 +281,40 @@ class Crossbar:
             self._remember(run)
         return run
 
+    def _no_reading(self, count: int, total: int) -> OverRangeError:
+        return OverRangeError("verify reads", count, total, self.spec.limits.current, "A")
+
     def sweep(self, bl: int, sl: int, biases: Biases, array: int = 0) -> Trace:
         """Step one cell through biases; afterwards its conductance is not known until it is read.
 
         Raises:
             OutOfRangeError, NotFiniteError, ShapeError: nothing was driven.
         """
-        part = self.region([bl], [sl], [array])
-        cell = part._cells(np.ones((1, 1, 1), dtype=bool))
+        one = self._region.part([bl], [sl], [array])
+        cell = one.cells(one.everything())
         trace = self._backend.sweep(cell, biases)
         self._known[cell.index] = np.nan
         self._ledger.count_sweep(trace)
         return trace
 
-    # ---- multiplying -------------------------------------------------------------------------------------------
-
-    @overload
-    def mvm(
-        self, voltages: ArrayLike | torch.Tensor, bl: Lines = ..., sl: Lines = ..., arrays: Lines = ...
-    ) -> torch.Tensor: ...
-
     @overload
     def mvm(
         self,
         voltages: ArrayLike | torch.Tensor,
-        bl: Lines = ...,
-        sl: Lines = ...,
-        arrays: Lines = ...,
+        bl: SomeLines = ...,
+        sl: SomeLines = ...,
+        arrays: SomeLines = ...,
         *,
-        on_over_range: Literal["raise"],
+        on_over_range: Literal["raise"] = ...,
     ) -> torch.Tensor: ...
 
     @overload
     def mvm(
         self,
         voltages: ArrayLike | torch.Tensor,
-        bl: Lines = ...,
-        sl: Lines = ...,
-        arrays: Lines = ...,
+        bl: SomeLines = ...,
+        sl: SomeLines = ...,
+        arrays: SomeLines = ...,
         *,
         on_over_range: Literal["carry"],
     ) -> MvmResult: ...
@@ -355,9 +322,9 @@ class Crossbar:
     def mvm(
         self,
         voltages: ArrayLike | torch.Tensor,
-        bl: Lines = None,
-        sl: Lines = None,
-        arrays: Lines = None,
+        bl: SomeLines = None,
+        sl: SomeLines = None,
+        arrays: SomeLines = None,
         *,
         on_over_range: OnProblem = "raise",
     ) -> torch.Tensor | MvmResult:
@@ -366,7 +333,8 @@ class Crossbar:
         Args:
             voltages: V, shape `(arrays, batch, driven BLs)`; with one array also `(batch, driven BLs)` or
                 `(driven BLs,)`. Each within +-`spec.limits.read_voltage`.
-            bl, sl: lines to drive and to sense; None means all.
+            bl: lines to drive; None means all.
+            sl: lines to sense; None means all.
             arrays: arrays to use; None means all.
             on_over_range: `raise`, or `carry` the flags in an `MvmResult`.
 
@@ -377,12 +345,12 @@ class Crossbar:
             ShapeError, NotFiniteError, OutOfRangeError: nothing was driven.
             OverRangeError: a conversion left its range; the MVM was done and counted.
         """
-        part = self.region(bl, sl, arrays)
+        part = self._region.part(bl, sl, arrays)
         volts = torch.as_tensor(voltages, dtype=self._backend.dtype, device=self._backend.device)
-        lead = volts.shape[:-1]
-        result = self._backend.mvm(part._batched(volts), part._bl, part._sl, part._arrays)
-        part._count_mvm(volts.reshape(len(part._arrays), -1, len(part._bl)))
-        currents = result.currents.reshape(*lead, len(part._sl))
+        batched = _batched(volts, part)
+        result = self._backend.mvm(batched, part.bl, part.sl, part.arrays)
+        self._count_mvm(batched, part)
+        currents = result.currents.reshape(*volts.shape[:-1], len(part.sl))
         over_range = result.over_range.reshape(currents.shape)
         if on_over_range == "carry":
             return MvmResult(currents, over_range)
@@ -392,29 +360,22 @@ class Crossbar:
             raise OverRangeError("currents", count, over_range.numel(), limit, "A a pass")
         return currents
 
-    def _batched(self, volts: torch.Tensor) -> torch.Tensor:
-        n_arrays, n_bl = len(self._arrays), len(self._bl)
-        fits = (volts.ndim == 3 and volts.shape[0] == n_arrays) or (volts.ndim in (1, 2) and n_arrays == 1)
-        if not fits or volts.shape[-1] != n_bl:
-            one = f", (batch, {n_bl}) or ({n_bl},)" if n_arrays == 1 else ""
-            raise ShapeError("voltages", volts.shape, f"({n_arrays}, batch, {n_bl})" + one)
-        return volts.reshape(n_arrays, -1, n_bl)
-
-    def _count_mvm(self, volts: torch.Tensor) -> None:
+    def _count_mvm(self, volts: torch.Tensor, part: Region) -> None:
         """Count one call; the energy in the cells follows from the known map."""
-        squares = volts.detach().double().square().sum(dim=1).sqrt().cpu().numpy()
-        maps = self._known[self._grid]
-        energy = sum(mvm_array_energy(self.spec, squares[a], maps[a]) for a in range(len(maps)))
-        self._ledger.count_mvm(self.spec, volts.shape[1], self._bl, self._sl, len(self._arrays), energy)
+        together = volts.detach().double().square().sum(dim=1).sqrt().cpu().numpy()
+        maps = self._known[part.grid]
+        energy = sum(mvm_array_energy(self.spec, one, cells) for one, cells in zip(together, maps, strict=True))
+        self._ledger.count_mvm(self.spec, volts.shape[1], part.bl, part.sl, len(part.arrays), energy)
 
-    def matrix(self, bl: Lines = None, sl: Lines = None, array: int = 0) -> Floats:
-        """What an MVM multiplies by: the measured conductances through the nominal model of the lines.
+    def matrix(self, bl: SomeLines = None, sl: SomeLines = None, array: int = 0) -> Floats:
+        """What an MVM multiplies by: the known conductances through the nominal model of the lines.
 
-        Cells on the sensed source lines that were never read are read first: those on bit lines that
-        are not driven take part of the current too.
+        Every cell on the sensed source lines takes part of the current, also on bit lines that are not
+        driven or not of this region; those that were never read are read first.
 
         Args:
-            bl, sl: lines driven and sensed; None means all.
+            bl: lines driven; None means all.
+            sl: lines sensed; None means all.
             array: which array.
 
         Returns:
@@ -423,33 +384,27 @@ class Crossbar:
         Raises:
             OverRangeError: a cell of those has no valid reading.
         """
-        part = self.region(bl, sl, [array])
-        columns = part._whole_columns()
-        unread = np.isnan(columns._known[columns._grid])
+        part = self._region.part(bl, sl, [array])
+        columns = self._at(Region(part.arrays, np.arange(self.spec.n_bl, dtype=np.int64), part.sl))
+        unread = np.isnan(columns._known[columns._region.grid])
         if unread.any():
             columns._read_cells(unread, averages=1)
-        full = np.zeros((self.spec.n_bl, self.spec.n_sl))
-        full[:, columns._sl] = columns._known[columns._grid][0]
-        invalid = int(np.isnan(full).sum())
+        cells = np.zeros((self.spec.n_bl, self.spec.n_sl))
+        cells[:, part.sl] = columns._known[columns._region.grid][0]
+        invalid = int(np.isnan(cells).sum())
         if invalid:
-            raise OverRangeError("verify reads", invalid, full.size, self.spec.limits.current, "A")
-        return measured_matrix(self.spec, full, part._bl, part._sl)
+            raise self._no_reading(invalid, unread.size)
+        return measured_matrix(self.spec, cells, part.bl, part.sl)
 
-    def _whole_columns(self) -> Crossbar:
-        """The same source lines with all bit lines of the backend."""
-        columns = object.__new__(Crossbar)
-        everything = line_numbers("bl", None, self.spec.n_bl)
-        columns._take(self._backend, self._ledger, self._known, self._arrays, everything, self._sl)
-        return columns
-
-    def measure_columns(self, bl: Lines = None, sl: Lines = None, array: int = 0) -> Floats:
+    def measure_columns(self, bl: SomeLines = None, sl: SomeLines = None, array: int = 0) -> Floats:
         """What an MVM multiplies by, measured: one bit line at a time is driven at +- the read voltage.
 
         The difference of the two polarities is free of amplifier offsets. All effects of lines,
         drivers and converters are in it.
 
         Args:
-            bl, sl: lines driven and sensed; None means all.
+            bl: lines driven; None means all.
+            sl: lines sensed; None means all.
             array: which array.
 
         Returns:
@@ -458,38 +413,15 @@ class Crossbar:
         Raises:
             OverRangeError: a conversion left its range.
         """
-        part = self.region(bl, sl, [array])
+        part = self._at(self._region.part(bl, sl, [array]))
         voltage = self.spec.read_voltage
-        unit = torch.eye(len(part._bl), dtype=self._backend.dtype, device=self._backend.device) * voltage
+        unit = torch.eye(len(part.bl), dtype=self._backend.dtype, device=self._backend.device) * voltage
         currents = part.mvm(torch.cat([unit, -unit])).double().cpu().numpy()
         up, down = np.split(currents, 2)
         return np.asarray((up - down) / (2 * voltage))
 
-    # ---- shapes and checks -------------------------------------------------------------------------------------
-
-    @property
-    def _grid(self) -> tuple[Ints, Ints, Ints]:
-        return np.ix_(self._arrays, self._bl, self._sl)  # type: ignore[return-value]  # three arrays in, three out
-
-    def _shaped(self, full: NDArray[_Scalar]) -> NDArray[_Scalar]:
-        return full.reshape(self.shape)
-
-    def _cells(self, mask: NDArray[np.bool_]) -> Cells:
-        array, bl, sl = np.nonzero(mask)
-        return Cells(self._arrays[array], self._bl[bl], self._sl[sl])
-
-    def _read_with(self, averages: int) -> Read:
-        _at_least_one("averages", averages)
-        return Read.default(self.spec, averages)
-
-    def _map(self, name: str, values: ArrayLike, dtype: type[_Scalar]) -> NDArray[_Scalar]:
-        array = np.array(values, dtype=dtype)
-        if array.shape not in (self.shape, self._full_shape):
-            raise ShapeError(name, array.shape, str(self.shape))
-        return array.reshape(self._full_shape)
-
     def _target(self, target: ArrayLike) -> Floats:
-        wanted = self._map("target", target, np.float64)
+        wanted = self._region.to_map("target", target, np.float64)
         infinite = int(np.isinf(wanted).sum())
         if infinite:
             raise NotFiniteError("target", infinite, wanted.size)
@@ -500,10 +432,14 @@ class Crossbar:
         return wanted
 
 
-def _select(name: str, lines: slice | Lines, own: Ints) -> Ints:
-    if isinstance(lines, slice):
-        lines = np.arange(len(own), dtype=np.int64)[lines]
-    return own[line_numbers(name, lines, len(own))]
+def _batched(volts: torch.Tensor, part: Region) -> torch.Tensor:
+    """Voltages as `(arrays, batch, driven BLs)`."""
+    n_arrays, n_bl, _ = part.full_shape
+    fits = (volts.ndim == 3 and volts.shape[0] == n_arrays) or (volts.ndim in (1, 2) and n_arrays == 1)
+    if not fits or volts.shape[-1] != n_bl:
+        one = f", (batch, {n_bl}) or ({n_bl},)" if n_arrays == 1 else ""
+        raise ShapeError("voltages", volts.shape, f"({n_arrays}, batch, {n_bl})" + one)
+    return volts.reshape(n_arrays, -1, n_bl)
 
 
 def _check_tolerance(tolerance: Siemens) -> None:
@@ -511,6 +447,6 @@ def _check_tolerance(tolerance: Siemens) -> None:
         raise OutOfRangeError("tolerance", tolerance, 0, np.inf, "S")
 
 
-def _at_least_one(name: str, count: int) -> None:
-    if count < 1:
-        raise OutOfRangeError(name, count, 1, np.inf, "")
+def _at_least(name: str, count: int, least: int) -> None:
+    if count < least:
+        raise OutOfRangeError(name, count, least, np.inf, "")

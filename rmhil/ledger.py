@@ -121,12 +121,14 @@ class Counts:
         if set(data) != set(_KEYS.values()):
             odd = sorted(set(data) ^ set(_KEYS.values()))
             raise ConfigError(f"not the counts of a ledger: missing or unknown {', '.join(odd)}")
-        for key, value in data.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        values: dict[str, int | float] = {}
+        for name, key in _KEYS.items():
+            value, physical = data[key], key != name
+            number = isinstance(value, (int, float) if physical else int) and not isinstance(value, bool)
+            if not number or not value >= 0:
                 raise ConfigError(f"not the counts of a ledger: {key} = {value!r}")
-        names = {key: name for name, key in _KEYS.items()}
-        values = {names[key]: float(value) if key != names[key] else int(value) for key, value in data.items()}
-        return cls(**values)  # type: ignore[arg-type]  # each value was given the type of its field
+            values[name] = float(value) if physical else value
+        return cls(**values)  # type: ignore[arg-type]  # each value has the type of its field
 
 
 _KEYS: Final[dict[str, str]] = {

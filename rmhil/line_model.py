@@ -65,9 +65,14 @@ def series_resistances(lines: LineResistances, bl: Ints, sl: Ints) -> Floats:
     Returns:
         ohm, routing and wire of both lines.
     """
+    return series_between(lines.bl_source[bl], lines.sl_load[sl], bl, sl, lines)
+
+
+def series_between(bl_end: Floats, sl_end: Floats, bl: Ints, sl: Ints, lines: LineResistances) -> Floats:
+    """As `series_resistances`, with the routing of each cell's own lines given (ohm)."""
     n_bl, n_sl = lines.bl_source.size, lines.sl_load.size
-    on_bl = _from_ends(lines.bl_source[bl], lines.bl_segment, sl + 1, n_sl - sl, lines.bl_both_ends)
-    on_sl = _from_ends(lines.sl_load[sl], lines.sl_segment, n_bl - bl, bl + 1, lines.sl_both_ends)
+    on_bl = _from_ends(bl_end, lines.bl_segment, sl + 1, n_sl - sl, lines.bl_both_ends)
+    on_sl = _from_ends(sl_end, lines.sl_segment, n_bl - bl, bl + 1, lines.sl_both_ends)
     return on_bl + on_sl
 
 

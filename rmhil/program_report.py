@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rmhil.backend import Floats, Ints
+from rmhil.backend import Floats, Ints, Status
 from rmhil.units import MICRO, Seconds, Siemens
 
 
@@ -76,7 +76,7 @@ class ProgramReport:
     @property
     def asked_for(self) -> NDArray[np.bool_]:
         """True for the cells that were to be programmed."""
-        return self.outcome != Outcome.LEFT_ALONE
+        return np.asarray(self.outcome != Outcome.LEFT_ALONE)
 
     def count(self, outcome: Outcome) -> int:
         """Cells with this outcome."""
@@ -169,7 +169,7 @@ class VerifyReport:
     @property
     def within(self) -> NDArray[np.bool_]:
         """True where a valid reading is within tolerance."""
-        return (np.abs(self.error) <= self.tolerance) & (self.status == 0)
+        return np.asarray((np.abs(self.error) <= self.tolerance) & (self.status == Status.NORMAL))
 
     def converged_fraction(self) -> float:
         """Cells within tolerance among those read (1: all; 1 too if none was read)."""

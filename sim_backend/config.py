@@ -8,10 +8,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from rmhil.backend import Limits
 from rmhil.errors import ConfigError, UnknownNameError
 from rmhil.wiring import Wiring
-from sim_backend.presets import DEVICE_PRESETS, DevicePreset, PeripheryPreset
+from sim_backend.presets import DEVICE_PRESETS, DevicePreset
+from sim_backend.state import IDENTITY, SavedState
 
 NON_IDEALITIES: Final = (
     "device-spread",
@@ -113,11 +113,6 @@ class SimConfig(BaseModel):
         return f"sim({', '.join(parts)})"
 
 
-PERIPHERY: Final = PeripheryPreset()
-
-LIMITS: Final = Limits()
-
-
 def load_config(config: str | Path | None, options: dict[str, Any]) -> SimConfig:
     """Settings from a TOML file (None: defaults), options on top; a `wiring` option adds to the file's.
 
@@ -125,6 +120,8 @@ def load_config(config: str | Path | None, options: dict[str, Any]) -> SimConfig
         ConfigError: the file cannot be read, or a setting is unknown or out of its range.
     """
     settings = _read(Path(config)) if config is not None else {}
+    if options.get("state", settings.get("state")) is not None:
+        settings = _settings_of_state(settings | options) | settings
     wiring = options.get("wiring")
     if isinstance(wiring, Wiring):
         options = options | {"wiring": wiring.model_dump()}
@@ -137,6 +134,16 @@ def load_config(config: str | Path | None, options: dict[str, Any]) -> SimConfig
             f"{'.'.join(str(part) for part in one['loc']) or 'sim'}: {one['msg']}" for one in error.errors()
         )
         raise ConfigError(f"simulator settings: {details}") from error
+
+
+def _settings_of_state(given: dict[str, Any]) -> dict[str, Any]:
+    """What the saved state says of its chip, checked against what was asked for by name."""
+    path = Path(given["state"])
+    saved = SavedState.load(path).settings
+    for name in IDENTITY:
+        if name in given and given[name] != saved[name]:
+            raise ConfigError(f"{path} was saved with {name} = {saved[name]!r}, not {given[name]!r}")
+    return {name: saved[name] for name in IDENTITY}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -90,15 +90,14 @@ class CycleDraws:
     form_dose: torch.Tensor
 
 
-def cell_parameters(preset: DevicePreset, config: SimConfig, ids: torch.Tensor) -> CellParameters:
+def cell_parameters(preset: DevicePreset, config: SimConfig, keys: torch.Tensor) -> CellParameters:
     """Parameters of the named cells; a seed brings them back at any time, so none is stored."""
-    seed = config.seed
     spread = 1.0 if config.has("device-spread") else 0.0
 
     def draw(stream: Stream, scale: float) -> torch.Tensor:
         if scale * spread == 0.0:
-            return torch.zeros(ids.shape, dtype=torch.float64, device=ids.device)
-        return normal(seed, stream, ids) * (scale * spread)
+            return torch.zeros(keys.shape, dtype=torch.float64, device=keys.device)
+        return normal(keys, stream) * (scale * spread)
 
     def factor(stream: Stream, scale: float) -> torch.Tensor:
         return (1.0 + draw(stream, scale)).clamp_min(_RELATIVE_MIN)
@@ -113,42 +112,42 @@ def cell_parameters(preset: DevicePreset, config: SimConfig, ids: torch.Tensor) 
         reset_floor=preset.reset_floor * factor(Stream.CONDUCTANCE_MIN, preset.reset_floor_spread),
         form_voltage=preset.form_voltage + draw(Stream.FORM_VOLTAGE, preset.form_voltage_spread),
         virgin=preset.virgin_conductance * draw(Stream.VIRGIN, preset.virgin_spread).exp(),
-        **_reading_parameters(preset, config, ids),
-        **_stuck_parameters(preset, config, ids),
+        **_reading_parameters(preset, config, keys),
+        **_stuck_parameters(preset, config, keys),
     )
 
 
-def _reading_parameters(preset: DevicePreset, config: SimConfig, ids: torch.Tensor) -> dict[str, torch.Tensor]:
-    noise = torch.full(ids.shape, preset.read_noise, dtype=torch.float64, device=ids.device)
+def _reading_parameters(preset: DevicePreset, config: SimConfig, keys: torch.Tensor) -> dict[str, torch.Tensor]:
+    noise = torch.full(keys.shape, preset.read_noise, dtype=torch.float64, device=keys.device)
     if not config.has("read-noise"):
         noise = torch.zeros_like(noise)
     if not config.has("telegraph"):
         return {"read_noise": noise, "telegraph": torch.zeros_like(noise)}
-    present = uniform(config.seed, Stream.TELEGRAPH_PRESENT, ids) < preset.telegraph_share
-    depth = -preset.telegraph_depth * uniform(config.seed, Stream.TELEGRAPH_DEPTH, ids).log()
+    present = uniform(keys, Stream.TELEGRAPH_PRESENT) < preset.telegraph_share
+    depth = -preset.telegraph_depth * uniform(keys, Stream.TELEGRAPH_DEPTH).log()
     return {"read_noise": noise, "telegraph": torch.where(present, depth, torch.zeros_like(depth))}
 
 
-def _stuck_parameters(preset: DevicePreset, config: SimConfig, ids: torch.Tensor) -> dict[str, torch.Tensor]:
+def _stuck_parameters(preset: DevicePreset, config: SimConfig, keys: torch.Tensor) -> dict[str, torch.Tensor]:
     share = preset.stuck_share if config.has("stuck-cells") else 0.0
-    level = preset.stuck_conductance_max * uniform(config.seed, Stream.STUCK_LEVEL, ids)
-    return {"stuck": uniform(config.seed, Stream.STUCK, ids) < share, "stuck_level": level}
+    level = preset.stuck_conductance_max * uniform(keys, Stream.STUCK_LEVEL)
+    return {"stuck": uniform(keys, Stream.STUCK) < share, "stuck_level": level}
 
 
-def cycle_draws(preset: DevicePreset, config: SimConfig, ids: torch.Tensor, event: torch.Tensor) -> CycleDraws:
+def cycle_draws(preset: DevicePreset, config: SimConfig, keys: torch.Tensor, event: torch.Tensor) -> CycleDraws:
     """What is particular to one transaction of each named cell."""
     if not config.has("cycle-spread"):
-        zero = torch.zeros(ids.shape, dtype=torch.float64, device=ids.device)
+        zero = torch.zeros(keys.shape, dtype=torch.float64, device=keys.device)
         return CycleDraws(level=zero, set_voltage=zero, reset_voltage=zero, form_dose=zero + 1.0)
 
     def draw(stream: Stream, scale: float) -> torch.Tensor:
-        return normal(config.seed, stream, ids, event) * scale
+        return normal(keys, stream, event) * scale
 
     return CycleDraws(
         level=draw(Stream.CYCLE_LEVEL, preset.cycle_level),
         set_voltage=draw(Stream.CYCLE_SET, preset.cycle_set_voltage),
         reset_voltage=draw(Stream.CYCLE_RESET, preset.cycle_reset_voltage),
-        form_dose=-uniform(config.seed, Stream.CYCLE_FORM, ids, event).log(),
+        form_dose=-uniform(keys, Stream.CYCLE_FORM, event).log(),
     )
 
 
@@ -211,15 +210,35 @@ def respond(
     flowing, _ = current(preset, cell, conductance, bias)
     across = torch.where(drop > 0, drop, flowing / conductance.clamp_min(torch.finfo(torch.float64).tiny))
     dose = bias.time / preset.reference_time
-    formed = (state > 0) | _forms(preset, cell, cycle, across, dose)
-    limit = torch.minimum(saturation_current(preset, cell, bias.gate_voltage), bias.compliance)
-    after_set = _after_set(preset, cell, cycle, conductance, across, dose, limit / preset.set_stop_voltage)
-    after_reset = _after_reset(preset, cell, cycle, conductance, across, dose)
-    changed = torch.where(across > 0, after_set, torch.where(across < 0, after_reset, conductance))
-    new = torch.where(formed, changed, -conductance)
-    new = torch.where(cell.stuck, cell.stuck_level, new)
+    changed = _changed(preset, cell, cycle, conductance, across, dose, bias)
+    virgin = state < 0
+    if bool(virgin.any()):
+        still = virgin & ~_forms(preset, cell, cycle, across, dose)
+        changed = torch.where(still, -conductance, changed)
+    new = torch.where(cell.stuck, cell.stuck_level, changed)
     ending, at_compliance = current(preset, cell, new.abs(), bias)
     return ending, at_compliance, new
+
+
+def _changed(
+    preset: DevicePreset,
+    cell: CellParameters,
+    cycle: CycleDraws,
+    conductance: torch.Tensor,
+    across: torch.Tensor,
+    dose: torch.Tensor,
+    bias: Bias,
+) -> torch.Tensor:
+    """S of formed cells after the bias; the law of the other polarity is left out where no cell needs it."""
+    rising, falling = across > 0, across < 0
+    changed = conductance
+    if bool(rising.any()):
+        limit = torch.minimum(saturation_current(preset, cell, bias.gate_voltage), bias.compliance)
+        level = limit / preset.set_stop_voltage
+        changed = torch.where(rising, _after_set(preset, cell, cycle, conductance, across, dose, level), changed)
+    if bool(falling.any()):
+        changed = torch.where(falling, _after_reset(preset, cell, cycle, conductance, across, dose), changed)
+    return changed
 
 
 def _rate(across: torch.Tensor, onset: torch.Tensor, scale: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ from rmhil.backend import Floats, Ints
 from rmhil.line_model import LineResistances, effective_matrix
 from sim_backend.config import SimConfig
 from sim_backend.presets import PeripheryPreset
-from sim_backend.rng import Stream, cell_ids, normal
+from sim_backend.rng import Stream, keys, normal
 
 
 def true_lines(config: SimConfig, periphery: PeripheryPreset, array: int) -> LineResistances:
@@ -20,7 +20,7 @@ def true_lines(config: SimConfig, periphery: PeripheryPreset, array: int) -> Lin
 
     def factors(stream: Stream, count: int) -> Floats:
         number = torch.arange(count)
-        drawn = normal(config.seed, stream, cell_ids(torch.full_like(number, array), number, number))
+        drawn = normal(keys(config.seed, torch.full_like(number, array), number, torch.zeros_like(number)), stream)
         return np.asarray(1.0 + periphery.mux_spread * drawn.clamp(-4.0, 4.0).numpy())
 
     return LineResistances(

@@ -6,28 +6,16 @@ SL currents are referred to the ADC's input: one code is `wiring.adc_lsb` ampere
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+import numpy as np
 import torch
 
+from rmhil.backend import Ints
 from rmhil.units import Amperes, Seconds
 from rmhil.wiring import Wiring
 from sim_backend.config import SimConfig
 from sim_backend.presets import PeripheryPreset
-from sim_backend.rng import Stream, normal, stream_seed
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """Currents as the ADC gives them.
-
-    Attributes:
-        currents: A, one of the codes.
-        over_range: bool, true where the code is the end of the range.
-    """
-
-    currents: torch.Tensor
-    over_range: torch.Tensor
+from sim_backend.rng import Stream, keys, normal, stream_seed
 
 
 def drive(voltages: torch.Tensor, wiring: Wiring) -> torch.Tensor:
@@ -35,12 +23,16 @@ def drive(voltages: torch.Tensor, wiring: Wiring) -> torch.Tensor:
     return torch.round(voltages / wiring.dac_lsb) * wiring.dac_lsb
 
 
-def convert(currents: torch.Tensor, wiring: Wiring) -> Conversion:
-    """Quantise SL currents to ADC codes; what lies beyond the last code is flagged, never hidden."""
+def convert(currents: torch.Tensor, wiring: Wiring) -> tuple[torch.Tensor, torch.Tensor]:
+    """Quantise SL currents to ADC codes; what lies beyond the last code is flagged, never hidden.
+
+    Returns:
+        A, multiples of the LSB; bool, true where the code is an end of the range in place of the value.
+    """
     codes = torch.round(currents / wiring.adc_lsb)
     half = 2 ** (wiring.adc_bits - 1)
     inside = codes.clamp(-half, half - 1)
-    return Conversion(inside * wiring.adc_lsb, inside != codes)
+    return inside * wiring.adc_lsb, inside != codes
 
 
 class Periphery:
@@ -56,22 +48,43 @@ class Periphery:
         self._generator.manual_seed(stream_seed(config.seed, Stream.MVM) >> 1)
         self.adc_noise: Amperes = preset.adc_noise_lsb * self._wiring.adc_lsb if config.has("adc-noise") else 0.0
 
-    def tia_offsets(self, array: int, sl: torch.Tensor) -> torch.Tensor:
-        """V: input offset of the TIA behind each SL; SLs of different banks share one."""
+    def offset_currents(self, arrays: Ints, sl: Ints, column: torch.Tensor) -> torch.Tensor:
+        """A that the TIAs' input offsets add to one conversion of each SL.
+
+        An offset is amplified by the noise gain `1 + R_f G_column`, so it changes with what is programmed. SLs of
+        different banks share a TIA.
+
+        Args:
+            arrays, sl: numbers.
+            column: S from each SL to ground, (arrays, SLs).
+        """
         if not self._config.has("tia-offset"):
-            return torch.zeros(sl.shape, dtype=torch.float64, device=sl.device)
-        channels = sl % self._wiring.sl_channels
-        drawn = normal(self._config.seed, Stream.TIA_OFFSET, array * self._wiring.sl_channels + channels)
-        return drawn * self._preset.tia_offset
+            return torch.zeros_like(column)
+        array, channel = (
+            torch.from_numpy(part)
+            for part in np.broadcast_arrays(arrays[:, None], (sl % self._wiring.sl_channels)[None, :])
+        )
+        key = keys(self._config.seed, array, torch.zeros_like(array), channel)
+        drawn = normal(key, Stream.TIA_OFFSET).to(column) * self._preset.tia_offset
+        return drawn * (1.0 / self._wiring.tia_resistance + column)
+
+    @property
+    def generator_state(self) -> torch.Tensor:
+        """Where the noise of MVMs has got to."""
+        return self._generator.get_state()
+
+    def restore_generator(self, state: torch.Tensor) -> None:
+        """Go on from `generator_state`."""
+        self._generator.set_state(state)
 
     def drive(self, voltages: torch.Tensor) -> torch.Tensor:
         """V at the BL drivers."""
         return voltages if self._exact else drive(voltages, self._wiring)
 
-    def convert(self, currents: torch.Tensor) -> Conversion:
+    def convert(self, currents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A after the ADC, and where it left its range."""
         if self._exact:
-            return Conversion(currents, torch.zeros_like(currents, dtype=torch.bool))
+            return currents, torch.zeros_like(currents, dtype=torch.bool)
         return convert(currents, self._wiring)
 
     def gaussian(self, deviation: torch.Tensor) -> torch.Tensor:

@@ -90,8 +90,6 @@ class DevicePreset(BaseModel):
 
     read_noise: float = Field(default=0.003, ge=0)
     """1, of one reading, relative to the conductance (estimate, range 0.1 to 1 %)."""
-    read_noise_floor: Siemens = Field(default=20e-9, ge=0)
-    """S, of one reading: 4 nA at 0.2 V (estimate, range 5 to 50 nS)."""
     telegraph_share: float = Field(default=0.05, ge=0, le=1)
     """1, share of the cells with a random-telegraph trap (estimate, range 0.02 to 0.2)."""
     telegraph_depth: float = Field(default=0.01, ge=0, lt=1)
@@ -116,6 +114,8 @@ class PeripheryPreset(BaseModel):
         tia_settling: s, of the OPA4322 to 14 bits after the DAC has settled (estimate, range 0.3 to 2 us).
         dac_frame: s, one 24-bit frame at 50 MHz with its gaps (TI SLASEL1D: 518 ns).
         dac_channels_per_lane: frames sent one after the other before the common update: channels of one DAC80508.
+        smu_noise: A, standard deviation of one SMU reading: its resolution is 5e-5 of the range, 5 nA
+            at 100 uA (B1500A data sheet, high-speed converter), taken as one standard deviation.
         read_time: s, one SMU reading with its settling (estimate, range 0.1 to 20 ms).
     """
 
@@ -127,6 +127,7 @@ class PeripheryPreset(BaseModel):
     tia_settling: Seconds = Field(default=1e-6, ge=0)
     dac_frame: Seconds = Field(default=518e-9, gt=0)
     dac_channels_per_lane: int = Field(default=8, gt=0)
+    smu_noise: Amperes = Field(default=5e-9, ge=0)
     read_time: Seconds = Field(default=1e-3, gt=0)
 
 

@@ -45,6 +45,7 @@ class Stream(IntEnum):
     CYCLE_FORM = 23
     READ = 30
     TELEGRAPH_STATE = 31
+    SMU = 32
     BL_ROUTING = 40
     SL_ROUTING = 41
     TIA_OFFSET = 42
@@ -70,9 +71,13 @@ def _shift_right(value: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 def _mix(value: torch.Tensor) -> torch.Tensor:
-    value = (value ^ _shift_right(value, 30)) * _signed(_MIX_1)
-    value = (value ^ _shift_right(value, 27)) * _signed(_MIX_2)
-    return value ^ _shift_right(value, 31)
+    """The finaliser, in place: `value` must be nobody else's."""
+    value ^= _shift_right(value, 30)
+    value *= _signed(_MIX_1)
+    value ^= _shift_right(value, 27)
+    value *= _signed(_MIX_2)
+    value ^= _shift_right(value, 31)
+    return value
 
 
 def stream_seed(seed: int, stream: Stream) -> int:
@@ -80,26 +85,31 @@ def stream_seed(seed: int, stream: Stream) -> int:
     return _mix_int(_mix_int(seed + _GOLDEN) + stream * _GOLDEN)
 
 
-def cell_ids(array: torch.Tensor, bl: torch.Tensor, sl: torch.Tensor) -> torch.Tensor:
-    """One int64 for each cell, the same in every geometry."""
-    return (((array << _LINE_BITS) | bl) << _LINE_BITS) | sl
-
-
-def uniform(seed: int, stream: Stream, ids: torch.Tensor, event: torch.Tensor | int = 0) -> torch.Tensor:
-    """Draws from the open interval (0, 1), float64, of the shape of `ids`.
+def keys(seed: int, array: torch.Tensor, bl: torch.Tensor, sl: torch.Tensor) -> torch.Tensor:
+    """One int64 key for each cell, the same in every geometry.
 
     Args:
         seed: of the whole backend.
-        stream: what the draw is for.
-        ids: int64 names of cells (`cell_ids`) or lines.
-        event: int64, the number of the draw for that id in that stream.
+        array, bl, sl: int64 numbers, of one shape; 0 for what has no such number.
     """
-    key = _mix(ids * _signed(_GOLDEN) + _signed(stream_seed(seed, stream)))
-    step = _signed((event + 1) * _GOLDEN) if isinstance(event, int) else (event + 1) * _signed(_GOLDEN)
+    name = (((array << _LINE_BITS) | bl) << _LINE_BITS) | sl
+    return _mix(name * _signed(_GOLDEN) + _signed(_mix_int(seed + _GOLDEN)))
+
+
+def uniform(keys: torch.Tensor, stream: Stream, event: torch.Tensor | int = 0) -> torch.Tensor:
+    """Draws from the open interval (0, 1), float64, of the shape of `keys`.
+
+    Args:
+        keys: int64, from the function of that name.
+        stream: what the draw is for.
+        event: int64, the number of the draw for that key in that stream.
+    """
+    step = _signed(event * _GOLDEN) if isinstance(event, int) else event * _signed(_GOLDEN)
+    bits = _shift_right(_mix(keys + _signed(_mix_int(stream * _MIX_2)) + step), 12)
     # 52 bits and a half: neither 0 nor 1 can come out.
-    return (_shift_right(_mix(key + step), 12).to(torch.float64) + 0.5) * 2.0**-52
+    return bits.to(torch.float64).add_(0.5).mul_(2.0**-52)
 
 
-def normal(seed: int, stream: Stream, ids: torch.Tensor, event: torch.Tensor | int = 0) -> torch.Tensor:
-    """Standard normal draws, float64, of the shape of `ids`; arguments as `uniform`."""
-    return torch.special.ndtri(uniform(seed, stream, ids, event))
+def normal(keys: torch.Tensor, stream: Stream, event: torch.Tensor | int = 0) -> torch.Tensor:
+    """Standard normal draws, float64, of the shape of `keys`; arguments as `uniform`."""
+    return torch.special.ndtri(uniform(keys, stream, event))

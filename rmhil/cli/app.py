@@ -11,7 +11,7 @@ import typer
 from loguru import logger
 
 import rmhil
-from rmhil.cli.lazy import LazyGroup
+from rmhil.cli.lazy import LazyGroup, Terminated
 
 _HELP = """Program, read and compute with resistive-memory arrays, and adapt networks on them.
 
@@ -22,12 +22,8 @@ Exit codes: 0 done, 2 refused or failed with a message, 130 stopped by Ctrl-C (o
 """
 
 app = typer.Typer(
-    cls=LazyGroup, help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich"
+    cls=LazyGroup, help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
 )
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM); it leaves the way Ctrl-C does."""
 
 
 def _version(wanted: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -11,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rmhil.cli import options
+from rmhil.cli.console import output_console, print_json
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -18,27 +20,33 @@ if TYPE_CHECKING:
 
 
 def cost(
-    preset: Annotated[str, typer.Option(help="paper-fit, exact or measured.")] = "exact",
+    preset: Annotated[str, typer.Option(metavar="NAME", help="`paper-fit`, `exact` or `measured`.")] = "exact",
     run: Annotated[
-        str | None, typer.Option(help="Run whose counts 'measured' uses: a directory, a name under --out or 'latest'.")
+        str | None,
+        typer.Option(metavar="RUN", help="Run whose counts `measured` uses: its directory, its name, or `latest`."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print workload -> quantity -> stage -> ratio, unrounded, and nothing else.")
-    ] = False,
-    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    out: options.OutDirectory = options.RUNS,
+    as_json: options.AsJson = False,
 ) -> None:
     """Print the cost ratios of training, writing and inference, each with where it comes from.
 
-    A ratio is the conventional way (full reprogramming, or digital
-    inference) over adapters beside the array. Presets: 'paper-fit' returns
-    the published ratios from constants fitted to them, 'exact' uses counts
-    derived from the published networks, 'measured' what a run counted.
+    A ratio is the conventional way (full reprogramming, or digital inference) over adapters beside the
+    array. Presets:
+
+    - `paper-fit`: the ratios published in arXiv 2601.10037, from constants fitted to them
+    - `exact`: counts that follow from the layer tables of the published networks
+    - `measured`: what a run counted, with data-sheet energies
+
+    With --json: workload -> training, write, inference -> stage -> ratio, unrounded. The write ratio of
+    `measured` is then the one against rewriting every cell.
+
+    Example: rmhil cost --preset measured --run latest
     """
     from rmhil.cost import cost_table
 
     table = cost_table(preset, None if run is None else _results(run, out))
     if as_json:
-        typer.echo(json.dumps(table.to_dict(), indent=2))
+        print_json(table.to_dict())
     else:
         _show(table)
 
@@ -58,12 +66,10 @@ def _results(run: str, root: Path) -> dict[str, object]:
 
 
 def _show(table: CostTable) -> None:
-    from rich.console import Console
-
-    console = Console()
+    console = output_console()
     console.print(render(table))
     for note in table.notes:
-        console.print(f"- {note}", style="dim", markup=False, highlight=False)
+        console.print(f"- {note}", style="dim", markup=False)
 
 
 def render(table: CostTable) -> Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,10 @@ ARGUMENTS = "rmhil.arguments"
 
 _REFUSED, _INTERRUPTED, _TERMINATED = 2, 130, 143
 """Exit codes; the last two are 128 + the number of the signal, as in a shell."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM); it leaves the way Ctrl-C does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Source:
             function = getattr(importlib.import_module(self.module), self.function)
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"the command {name!r} ({self.module}) cannot be loaded: {error}") from error
-        app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+        app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
         app.command(name=name)(function)
         return typer.main.get_command(app)
 
@@ -77,6 +82,7 @@ OWN = {
 """The subcommands of this package, in the order of the help."""
 
 
+@cache
 def sources() -> dict[str, Source]:
     """All subcommands: this package's own first, then those of other packages by name."""
     found = {point.name: Source(point.module, point.attr) for point in entry_points(group=GROUP)}
@@ -97,9 +103,9 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401
         """The command itself, imported now."""
-        self.commands = dict.fromkeys(sources())  # type: ignore[arg-type]  # names, for "did you mean"
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, command and sources()[command.name].load(command.name), rest
+        self.commands = {name: self.get_command(ctx, name) for name in sources()}  # for "did you mean"
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        return name, stand_in and sources()[str(stand_in.name)].load(str(stand_in.name)), rest
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
         """Remember the arguments as typed, for the record of the run."""
@@ -119,5 +125,5 @@ class LazyGroup(TyperGroup):
             raise typer.Exit(_REFUSED) from None
         except KeyboardInterrupt as interrupt:
             error_console().print("[bold red]interrupted[/]")
-            by_user = type(interrupt) is KeyboardInterrupt
-            raise typer.Exit(_INTERRUPTED if by_user else _TERMINATED) from None
+            by_signal = isinstance(interrupt, Terminated) or isinstance(interrupt.__cause__, Terminated)
+            raise typer.Exit(_TERMINATED if by_signal else _INTERRUPTED) from None

@@ -14,7 +14,7 @@ BackendName: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--backend", metavar="NAME", rich_help_panel=_TARGET, show_default="sim",
-        help="Backend that holds the array; [cyan]rmhil info[/] lists those installed.",
+        help="Backend that holds the array; `rmhil info` lists those installed.",
     ),
 ]  # fmt: skip
 ConfigFile: TypeAlias = Annotated[
@@ -36,7 +36,7 @@ RunToReopen: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--run", metavar="RUN", rich_help_panel=_RUN,
-        help="Go on with the array of this run: its directory, its name, or [cyan]latest[/].",
+        help="Go on with the array of this run: its directory, its name, or `latest`.",
     ),
 ]  # fmt: skip
 OutDirectory: TypeAlias = Annotated[

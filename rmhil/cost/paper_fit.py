@@ -83,8 +83,8 @@ def table() -> CostTable:
         entries=tuple(entries),
         notes=(
             "Every constant is inferred from the published ratios; the absolute energies behind them are not known.",
-            "Write: one constant k fits all four numbers. Inference: the face task has three numbers for two constants, "
-            "so there the model is tested; the others have two for two.",
+            "Write: one constant k fits all four numbers. Inference: the face task has three numbers for two "
+            "constants, so there the model is tested; the others have two for two.",
             "Training counts parameters. The preset 'exact' shows what the counts give without the slips named here.",
         ),
         decimals=2,

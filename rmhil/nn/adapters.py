@@ -21,6 +21,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.parameter import UninitializedParameter
 
 from rmhil.errors import ConfigError, MergeRefusedError, OutOfRangeError, UnknownNameError
+from rmhil.ledger import Ledger
 from rmhil.nn.lora import (
     ATTRIBUTE,
     SCALINGS,
@@ -32,11 +33,11 @@ from rmhil.nn.lora import (
     geometry_of,
     stack_of,
 )
-from rmhil.nn.sram import SramBank
+from rmhil.nn.sram import SramBank, whole_number
 
 AdaptableLayer: TypeAlias = nn.Linear | nn.Conv2d
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 """Names of adapters: they become names of torch modules, of files and of PEFT adapters."""
 
 
@@ -64,7 +65,6 @@ class Adapter:
         """Names of the adapted layers."""
         return tuple(self.branches)
 
-    @property
     def parameters(self) -> list[nn.Parameter]:
         """A and B of each layer, in the order of the model."""
         return [matrix for branch in self.branches.values() for matrix in (branch.A, branch.B)]
@@ -72,7 +72,7 @@ class Adapter:
     @property
     def n_parameters(self) -> int:
         """Values in all matrices."""
-        return sum(parameter.numel() for parameter in self.parameters)
+        return sum(parameter.numel() for parameter in self.parameters())
 
     @property
     def size(self) -> int:
@@ -87,7 +87,7 @@ class Adapter:
     @property
     def frozen(self) -> bool:
         """Whether training leaves it alone."""
-        return not any(parameter.requires_grad for parameter in self.parameters)
+        return not any(parameter.requires_grad for parameter in self.parameters())
 
     @property
     def version(self) -> str:
@@ -144,14 +144,15 @@ def add_adapter(
     chosen = resolve_targets(model, targets)
     if scaling not in SCALINGS:
         raise UnknownNameError("scaling", scaling, list(SCALINGS))
-    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-        raise OutOfRangeError("rank", rank, 1, math.inf, "")
+    rank = whole_number("rank", rank)
     if not (alpha > 0 and math.isfinite(alpha)):
         raise OutOfRangeError("alpha", alpha, 0, math.inf, "")
     if seed is not None and generator is not None:
         raise ConfigError("give a generator or a seed, not both")
     check_new(model, name, chosen)
-    branches = {layer_name: new_branch(layer_name, layer, rank, alpha, scaling, bank) for layer_name, layer in chosen.items()}
+    branches = {
+        layer_name: new_branch(layer_name, layer, rank, alpha, scaling, bank) for layer_name, layer in chosen.items()
+    }
     bank.require(sum(branch.size for branch in branches.values()))
     if seed is not None:
         generator = torch.Generator().manual_seed(seed)
@@ -194,7 +195,7 @@ def adapter_parameters(model: nn.Module, name: str | None = None) -> list[nn.Par
         UnknownNameError: there is none of this name.
     """
     chosen = list(_adapters(model).values()) if name is None else [get_adapter(model, name)]
-    return [parameter for adapter in chosen for parameter in adapter.parameters]
+    return [parameter for adapter in chosen for parameter in adapter.parameters()]
 
 
 def enable_adapter(model: nn.Module, name: str) -> None:
@@ -223,7 +224,7 @@ def freeze_adapter(model: nn.Module, name: str) -> None:
     Raises:
         UnknownNameError: there is none of this name.
     """
-    for parameter in get_adapter(model, name).parameters:
+    for parameter in get_adapter(model, name).parameters():
         parameter.requires_grad_(False)
 
 
@@ -233,7 +234,7 @@ def unfreeze_adapter(model: nn.Module, name: str) -> None:
     Raises:
         UnknownNameError: there is none of this name.
     """
-    for parameter in get_adapter(model, name).parameters:
+    for parameter in get_adapter(model, name).parameters():
         parameter.requires_grad_(True)
 
 
@@ -299,11 +300,13 @@ def resolve_targets(model: nn.Module, targets: Sequence[str] | None) -> dict[str
     for target in targets if targets is not None else ():
         if not any(_matches(layer_name, target) for layer_name in layers):
             raise UnknownNameError("layer", target, list(layers))
-    chosen: dict[str, AdaptableLayer] = {}
-    for layer_name, layer in layers.items():
-        wanted = targets is None or any(_matches(layer_name, target) for target in targets)
-        if wanted and all(layer is not other for other in chosen.values()):
-            chosen[layer_name] = layer
+    first_names = {id(layer): layer_name for layer_name, layer in reversed(layers.items())}
+    wanted = {
+        first_names[id(layer)]
+        for layer_name, layer in layers.items()
+        if targets is None or any(_matches(layer_name, target) for target in targets)
+    }
+    chosen = {layer_name: layer for layer_name, layer in layers.items() if layer_name in wanted}
     if not chosen:
         raise ConfigError("there is no nn.Linear or nn.Conv2d to adapt")
     for layer_name, layer in chosen.items():
@@ -318,8 +321,10 @@ def check_new(model: nn.Module, name: str, layers: Mapping[str, nn.Module]) -> N
     Raises:
         ConfigError: it is taken, or not allowed.
     """
-    if not _NAME.fullmatch(name) or hasattr(AdapterStack, name) or name in ("training",):
-        raise ConfigError(f"an adapter cannot be called {name!r}: letters, digits, - and _, and no attribute of torch modules")
+    if not _NAME.fullmatch(name) or hasattr(AdapterStack, name) or name == "training":
+        raise ConfigError(
+            f"an adapter cannot be called {name!r}: letters, digits, - and _ only, and no name torch uses"
+        )
     if name in adapter_names(model):
         raise ConfigError(f"there is an adapter {name!r} already; adapters: {', '.join(adapter_names(model))}")
     for layer_name, layer in layers.items():
@@ -356,7 +361,7 @@ def install(model: nn.Module, name: str, branches: Mapping[str, LoraBranch]) -> 
             parameter.requires_grad_(False)
     for bank in {id(branch.bank): branch.bank for branch in branches.values()}.values():
         if bank.ledger is None:
-            bank.ledger = getattr(model, "ledger", None)
+            bank.ledger = ledger if isinstance(ledger := getattr(model, "ledger", None), Ledger) else None
     adapter = Adapter(name, dict(branches))
     logger.info("adapter {}", adapter)
     return adapter

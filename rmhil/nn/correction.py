@@ -48,8 +48,7 @@ def _fit_outputs(matrix: Floats, wanted: Floats, gains: Floats) -> Floats:
     energy = np.sum(plain * plain, axis=1)
     ridge = _RIDGE * float(energy.mean()) + np.finfo(float).tiny
     start = gains * ((np.sum(plain * wanted, axis=1) + ridge) / (energy + ridge))[:, None]
-    rows, used = np.nonzero(gains)
-    rows, used = rows.reshape(len(gains), -1), used.reshape(len(gains), -1)
+    rows, used = (index.reshape(len(gains), -1) for index in np.nonzero(gains))
     columns = matrix.T[used]  # (n_out, SLs of one output, n_bl)
     gram = columns @ columns.swapaxes(1, 2)
     trace = np.trace(gram, axis1=1, axis2=2) / gram.shape[1] + np.finfo(float).tiny
@@ -57,7 +56,7 @@ def _fit_outputs(matrix: Floats, wanted: Floats, gains: Floats) -> Floats:
     rest = wanted - start @ matrix.T
     fitted = start.copy()
     fitted[rows, used] += np.linalg.solve(gram, columns @ rest[:, :, None])[:, :, 0]
-    return fitted
+    return np.asarray(fitted)
 
 
 def _fit_inputs(effective: Floats, wanted: Floats) -> Floats:

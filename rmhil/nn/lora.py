@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, cast
 
 import torch
 from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn import functional as F
 
 from rmhil.errors import ConfigError
@@ -233,37 +234,46 @@ class LoraBranch(nn.Module):
     def _fetch(self, key: str) -> torch.Tensor:
         master: torch.Tensor = getattr(self, key)
         bits = self.bank.format.bits(master.shape)
-        if not self._holds(key):
-            self._written[key] = (master.detach().clone(), _version(master))
-            self.bank.count_write(bits)
+        if not is_functorch_wrapped_tensor(master):  # a function transform looks at what is there already
+            if not self._holds(key):
+                self.bank.count_write(bits)
+            self._written[key] = (self._snapshot(key), _version(master))
         self.bank.count_read(bits)
         return self.bank.stored(master)
+
+    def _snapshot(self, key: str) -> torch.Tensor:
+        """A copy of the matrix; the one of last time, where it is still good."""
+        master: torch.Tensor = getattr(self, key)
+        if key in self._written and _same_bits(self._written[key][0], master):
+            return self._written[key][0]
+        return master.detach().clone()
 
     def _holds(self, key: str) -> bool:
         """Whether the bank holds this matrix as it is now.
 
         Writes through the version counter of torch count even where they leave every value as it was; the
-        values are compared as well, because fused optimisers and `.data` pass that counter by.
+        values are compared as well, because fused optimisers and `.data` pass that counter by. A model that
+        moved to another device or type has written nothing, as long as the stored values are the same.
         """
         if key not in self._written:
             return False
         master: torch.Tensor = getattr(self, key)
-        if torch._C._functorch.is_functorch_wrapped_tensor(master):
-            return True  # a view of the master under a function transform
         kept, version = self._written[key]
         if version is not None and version != _version(master):
             return False
-        if kept.dtype == master.dtype and kept.device == master.device:
+        if _alike(kept, master):
             return _same_bits(kept, master)
-        moved = _same_bits(*(self.bank.stored(each.detach()).to(master.device, torch.float64) for each in (kept, master)))
-        if moved:  # the model went to another device or type; the bank noticed nothing
-            self._written[key] = (master.detach().clone(), _version(master))
-        return moved
+        stored = [self.bank.stored(each.detach()).to(master.device, torch.float64) for each in (kept, master)]
+        return _same_bits(*stored)
+
+
+def _alike(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return (first.shape, first.dtype, first.device) == (second.shape, second.dtype, second.device)
 
 
 def _same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Whether two tensors of one type agree in every bit, NaN included."""
-    if first.shape != second.shape:
+    """Whether two tensors are of one type and place and agree in every bit, NaN included."""
+    if not _alike(first, second):
         return False
     integer = _BITS.get(first.dtype, torch.int16)
     return torch.equal(first.detach().contiguous().view(integer), second.detach().contiguous().view(integer))
@@ -285,9 +295,7 @@ class AdapterStack(nn.ModuleDict):
         self._hook.remove()
 
 
-def add_branches(
-    layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: torch.Tensor
-) -> torch.Tensor:
+def add_branches(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: torch.Tensor) -> torch.Tensor:
     """Forward hook of a layer with adapters: its output, plus what the enabled branches say."""
     x = args[0] if args else kwargs["input"]
     stack = stack_of(layer)

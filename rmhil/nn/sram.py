@@ -11,11 +11,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from rmhil.errors import OutOfRangeError, SramCapacityError, UnknownNameError
+from rmhil.errors import ConfigError, OutOfRangeError, SramCapacityError, UnknownNameError
 
 if TYPE_CHECKING:
     from rmhil.ledger import Ledger
@@ -55,16 +56,16 @@ def _int8_by_row(values: torch.Tensor) -> torch.Tensor:
 
     The scale is a bfloat16: it has the range of a float32 in half the bits. Its 8 significant bits move the
     largest code by a quarter of a step at most, so that nothing is cut off; and as code times scale is
-    exact in float32, storing what was stored changes nothing. A row of zeros, or one whose scale underflows,
-    is stored as zeros. A row with NaN or infinity is NaN throughout: integers have no way to say so, and it
-    must not pass for numbers.
+    exact in float32, storing what was stored changes nothing. A row of zeros, or one so small that its scale
+    is no normal number (below 1.5e-36 throughout), is stored as zeros. A row with NaN or infinity is NaN
+    throughout: integers have no way to say so, and it must not pass for numbers.
     """
     rows = values.reshape(values.shape[0], -1)
     wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
     largest = wide.abs().amax(dim=1, keepdim=True)
     scale = _through(largest / INT8_MAX, torch.bfloat16)
-    codes = torch.round(wide / torch.where(scale == 0, torch.ones_like(scale), scale))
-    stored = torch.where(scale == 0, torch.zeros_like(codes), codes) * scale
+    zero = scale < torch.finfo(torch.bfloat16).tiny
+    stored = torch.where(zero, torch.zeros_like(wide), torch.round(wide / scale) * scale)
     return stored.to(values.dtype).reshape(values.shape)
 
 
@@ -78,6 +79,21 @@ SRAM_FORMATS: Final[Mapping[str, SramFormat]] = {
     )
 }
 """The formats by name. `int8` adds a bfloat16 scale of 16 bits to each row."""
+
+
+def whole_number(name: str, value: object, unit: str = "") -> int:
+    """A whole number of at least 1, as a Python integer.
+
+    Raises:
+        ConfigError: it is not a whole number.
+        OutOfRangeError: it is below 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ConfigError(f"{name} = {value!r}: a whole number is needed")
+    number = int(value)
+    if number < 1:
+        raise OutOfRangeError(name, number, 1, math.inf, unit)
+    return number
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -125,14 +141,14 @@ class SramBank:
             name: for messages.
 
         Raises:
-            OutOfRangeError: the capacity is not a whole number of at least 1.
+            ConfigError: the capacity is not a whole number.
+            OutOfRangeError: it is below 1.
             UnknownNameError: no such format.
         """
-        if isinstance(capacity, bool) or int(capacity) != capacity or capacity < 1:
-            raise OutOfRangeError("capacity", capacity, 1, math.inf, "bytes")
+        capacity = whole_number("capacity", capacity, "bytes")
         if format not in SRAM_FORMATS:
             raise UnknownNameError("SRAM format", format, list(SRAM_FORMATS))
-        self.capacity = int(capacity)
+        self.capacity = capacity
         self.name = name
         self.ledger = ledger
         self.bits_read = 0

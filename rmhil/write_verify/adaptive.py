@@ -1,9 +1,9 @@
 """A policy that learns how each cell answers, from that cell's own pulses.
 
 Two straight lines are learnt for each cell: the conductance that a SET leaves against its gate voltage,
-and the logarithm of the relative change that a RESET makes against its amplitude (rates of switching
-are exponential in the voltage). Too low: SET straight to the target. Too high: RESET by the excess,
-stopping a little above the target, because a RESET that goes too far costs a SET and its spread.
+and the one that a RESET leaves against its amplitude. Too low: SET at the gate voltage whose line is at
+the target. Too high: RESET at the amplitude whose line is there. A SET only raises and a RESET only
+lowers a cell, so one that did not move says no more than that its level lies on the other side.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class AdaptiveState(PerCell):
         operation: of the last pulse; -1 before the first.
         level: V, gate voltage of the last SET or amplitude of the last RESET.
         set_line: conductance in S against the gate voltage of a SET.
-        reset_line: log of the relative change against the amplitude of a RESET.
+        reset_line: conductance in S against minus the amplitude of a RESET.
+        unanswered: pulses of one kind in a row that were not visibly answered.
         silence: strong pulses that were not answered.
     """
 
@@ -42,6 +43,7 @@ class AdaptiveState(PerCell):
     level: Floats
     set_line: LineFit
     reset_line: LineFit
+    unanswered: Ints
     silence: Silence
 
     @property
@@ -59,14 +61,13 @@ class Adaptive:
         set_amplitude: V on the BL during a SET (estimate, range 1.5 to 2.5).
         gate_origin: V, where the first guess of a SET holds.
         gate_level: S, conductance that a SET at `gate_origin` leaves, and its standard deviation.
-        gate_slope: S/V, and its standard deviation.
+        gate_slope: S/V by which a higher gate voltage raises it, and its standard deviation.
         gate_stop: V, highest gate voltage of a SET; well above the window.
         reset_origin: V, where the first guess of a RESET holds.
-        reset_level: log of the relative change that a RESET at `reset_origin` makes, and its deviation.
-        reset_slope: 1/V, and its standard deviation.
-        reset_start: V, lowest amplitude of a RESET.
-        margin: 1, share of the excess that a RESET leaves, up to half the tolerance.
-        forgetting: 1, see `LineFit.observe`.
+        reset_level: S, conductance that a RESET at `reset_origin` leaves, and its standard deviation.
+        reset_slope: S/V by which a higher amplitude lowers it, and its standard deviation.
+        first_raise: V, by how much at least a pulse that was not answered is outdone by the next of its kind;
+            doubled each time, so that a stuck cell is soon known.
         response: S, a change below this in answer to a strong pulse is no answer.
     """
 
@@ -77,11 +78,9 @@ class Adaptive:
     gate_slope: tuple[float, float] = (32e-6, 10e-6)
     gate_stop: Volts = 4.0
     reset_origin: Volts = 1.5
-    reset_level: tuple[float, float] = (-1.5, 1.5)
-    reset_slope: tuple[float, float] = (8.0, 3.0)
-    reset_start: Volts = 0.3
-    margin: float = 0.1
-    forgetting: float = 0.8
+    reset_level: tuple[Siemens, Siemens] = (45e-6, 15e-6)
+    reset_slope: tuple[float, float] = (70e-6, 25e-6)
+    first_raise: Volts = 0.02
     response: Siemens = 1e-6
 
     def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens, conductance: Floats) -> AdaptiveState:
@@ -94,8 +93,9 @@ class Adaptive:
             conductance,
             operation=np.full(n, -1, dtype=np.int64),
             level=np.zeros(n),
-            set_line=LineFit.prior(n, self.gate_origin, self.gate_level, self.gate_slope, self.gate_slope[0] / 4),
-            reset_line=LineFit.prior(n, self.reset_origin, self.reset_level, self.reset_slope, self.reset_slope[0] / 4),
+            set_line=_first_guess(n, self.gate_origin, self.gate_level, self.gate_slope),
+            reset_line=_first_guess(n, -self.reset_origin, self.reset_level, self.reset_slope),
+            unanswered=np.zeros(n, dtype=np.int64),
             silence=Silence.none(n),
         )
 
@@ -106,48 +106,39 @@ class Adaptive:
         wanted = np.where(too_high, Operation.RESET, Operation.SET).astype(np.int64)
         operation = state.silence.choose(wanted)
         stop = self._stop(state.spec, operation)
-        level = np.where(operation == Operation.SET, self._gate(state), self._reset_amplitude(state, conductance))
-        level = np.where(operation == wanted, np.minimum(level, stop), stop)
+        level = np.where(operation == wanted, np.minimum(self._level(state, operation), stop), stop)
         following = replace(state, before=conductance, operation=operation, level=level)
         return following, self._pulses(state.spec, operation, level)
 
+    def _level(self, state: AdaptiveState, operation: Ints) -> Floats:
+        """V: where the line is at the target; never below the last pulse if that one did not go far enough."""
+        gate, amplitude = state.set_line.solve(state.target), -state.reset_line.solve(state.target)
+        level = np.maximum(np.where(operation == Operation.SET, gate, amplitude), 0.0)
+        louder = state.level + self.first_raise * 2.0 ** (state.unanswered - 1)
+        again = (operation == state.operation) & (state.unanswered > 0)
+        return np.where(again, np.maximum(level, louder), level)
+
     def _learn(self, state: AdaptiveState, conductance: Floats, status: Ints) -> AdaptiveState:
-        normal = status == Status.NORMAL
         change = conductance - state.before
+        visible = state.tolerance * _VISIBLE
+        normal = status == Status.NORMAL
+        is_set, is_reset = state.operation == Operation.SET, state.operation == Operation.RESET
+        answered = normal & ((is_set & (change > visible)) | (is_reset & (change < -visible)))
+        rose = is_set & (answered | (normal & (state.set_line.at(state.level) > conductance)))
+        fell = is_reset & (answered | (normal & (state.reset_line.at(-state.level) < conductance)))
         strong = (state.operation >= 0) & (state.level >= self._stop(state.spec, state.operation))
         return replace(
             state,
-            set_line=self._learn_set(state, conductance, change, normal),
-            reset_line=self._learn_reset(state, conductance, change, normal),
+            set_line=self._observe(state, state.set_line, state.level, conductance, rose),
+            reset_line=self._observe(state, state.reset_line, -state.level, conductance, fell),
+            unanswered=np.where(answered, 0, state.unanswered + (state.operation >= 0)),
             silence=state.silence.after(state.operation, strong, np.abs(change) > self.response),
         )
 
-    def _learn_set(self, state: AdaptiveState, conductance: Floats, change: Floats, normal: Mask) -> LineFit:
-        """A SET that did not raise the cell says only that its level is no higher."""
-        rose = change > state.tolerance * _VISIBLE
-        seen = (state.operation == Operation.SET) & normal & (rose | (state.set_line.at(state.level) > conductance))
+    def _observe(self, state: AdaptiveState, line: LineFit, x: Floats, conductance: Floats, seen: Mask) -> LineFit:
+        """Differences below the tolerance do not matter, so it stands for the spread of an observation."""
         variance = np.full(len(conductance), state.tolerance**2)
-        return state.set_line.observe(state.level, conductance, variance, seen, self.forgetting)
-
-    def _learn_reset(self, state: AdaptiveState, conductance: Floats, change: Floats, normal: Mask) -> LineFit:
-        """A RESET that did not visibly lower the cell says only that its effect was below what can be seen."""
-        before = np.maximum(state.before, _TINY)
-        least = np.minimum(state.tolerance * _VISIBLE, before / 2)
-        drop = np.clip(-change, least, before * _WHOLE)
-        effect = np.log(-np.log1p(-drop / before))
-        fell = -change > least
-        seen = (state.operation == Operation.RESET) & normal & (fell | (state.reset_line.at(state.level) > effect))
-        variance = np.minimum((state.tolerance / drop) ** 2, 1.0)
-        return state.reset_line.observe(state.level, effect, variance, seen, self.forgetting)
-
-    def _gate(self, state: AdaptiveState) -> Floats:
-        return np.maximum(state.set_line.solve(state.target), 0.0)
-
-    def _reset_amplitude(self, state: AdaptiveState, conductance: Floats) -> Floats:
-        excess = np.maximum(conductance - state.target, state.tolerance * _VISIBLE)
-        leave = np.minimum(self.margin * excess, state.tolerance / 2)
-        share = np.clip((excess - leave) / np.maximum(conductance, _TINY), _SMALLEST, _WHOLE)
-        return np.maximum(state.reset_line.solve(np.log(-np.log1p(-share))), self.reset_start)
+        return line.observe(x, conductance, variance, seen)
 
     def _stop(self, spec: ArraySpec, operation: Ints) -> Floats:
         gate_stop = min(self.gate_stop, spec.limits.gate_voltage)
@@ -165,14 +156,12 @@ class Adaptive:
         )
 
 
+def _first_guess(n_cells: int, origin: Volts, level: tuple[float, float], slope: tuple[float, float]) -> LineFit:
+    return LineFit.prior(n_cells, origin, level, slope, slope_min=slope[0] * _SLOPE_SHARE)
+
+
 _VISIBLE = 0.25
 """1: share of the tolerance below which a change is taken for noise."""
 
-_WHOLE = 0.98
-"""1: largest relative change that a RESET is asked for, or believed."""
-
-_SMALLEST = 1e-12
-"""1: smallest relative change that a RESET is asked for."""
-
-_TINY: Siemens = 1e-12
-"""S: keeps a division by a conductance finite."""
+_SLOPE_SHARE = 0.25
+"""1: a slope is never taken to be smaller than this share of the first guess."""

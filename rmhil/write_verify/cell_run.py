@@ -13,6 +13,7 @@ from rmhil.ledger import Ledger
 from rmhil.program_report import Outcome, Progress
 from rmhil.units import Seconds, Siemens
 from rmhil.write_verify.policy import AnyPolicy, Mask
+from rmhil.write_verify.ramps import Ramp
 
 Chosen = Ints
 """Positions in the list of cells of a run."""
@@ -153,6 +154,16 @@ def drive(
     run.finish(chosen[done], Outcome.CONVERGED)
     run.finish(chosen[~done], Outcome.OUT_OF_PULSES)
     logger.debug("{}: {} cells out of pulses after {}", policy.name, np.count_nonzero(~done), max_pulses)
+
+
+def climb(run: CellRun, chosen: Chosen, ramp: Ramp, reached: Reached, max_pulses: int) -> None:
+    """Give some cells the pulses of a ramp until each is reached or the pulses are used up; outcomes stay open."""
+    for given in range(max_pulses):
+        chosen = chosen[~reached(chosen)]
+        if not len(chosen):
+            return
+        run.pulse(chosen, ramp.pulses(run.spec, len(chosen), given))
+        run.tell()
 
 
 def within(run: CellRun, target: Floats, tolerance: Siemens, confirm_reads: int = 0) -> Reached:

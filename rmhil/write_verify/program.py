@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rmhil.backend import Floats, Status
+from rmhil.backend import Floats, Operation, Status
 from rmhil.program_report import Outcome, ProgramReport
+from rmhil.region import Scalar
 from rmhil.units import Siemens
-from rmhil.write_verify.cell_run import CellRun, Chosen, drive, within
+from rmhil.write_verify.cell_run import CellRun, Chosen, climb, drive, within
 from rmhil.write_verify.policy import AnyPolicy, Mask
 from rmhil.write_verify.ramps import ERASING, FORMING, formed_threshold
 
@@ -23,7 +24,7 @@ def form_cells(run: CellRun, max_pulses: int = FORM_PULSES) -> None:
     """Read all cells of a run and form the virgin ones; the outcome says which conduct at the end."""
     for chosen in run.chunks():
         run.take_reading(chosen)
-        _form(run, chosen, max_pulses)
+        run.finish(_form(run, chosen, max_pulses), Outcome.CONVERGED)
 
 
 def program_cells(
@@ -53,8 +54,7 @@ def _form(run: CellRun, chosen: Chosen, max_pulses: int) -> Chosen:
     def formed(cells: Chosen) -> Mask:
         return np.asarray((run.conductance[cells] >= threshold) | (run.status[cells] != Status.NORMAL))
 
-    nowhere = np.full(len(run.cells), np.nan)
-    drive(run, chosen, FORMING, nowhere, np.nan, formed, max_pulses)
+    climb(run, chosen, FORMING, formed, max_pulses)
     conducts = formed(chosen)
     run.finish(chosen[~conducts], Outcome.FORM_FAILED)
     return chosen[conducts]
@@ -65,10 +65,9 @@ def _erase(run: CellRun, chosen: Chosen) -> None:
 
     def erased(cells: Chosen) -> Mask:
         low = run.conductance[cells] <= run.spec.conductance_min
-        return np.asarray(low & (run.pulses[2, cells] > 0))
+        return np.asarray(low & (run.pulses[Operation.RESET, cells] > 0))
 
-    nowhere = np.full(len(run.cells), np.nan)
-    drive(run, chosen, ERASING, nowhere, np.nan, erased, ERASE_PULSES)
+    climb(run, chosen, ERASING, erased, ERASE_PULSES)
 
 
 def _tell_compliance(run: CellRun, chosen: Chosen) -> None:
@@ -91,8 +90,8 @@ def report_of(
         shape: of the maps in the report.
     """
 
-    def spread(values: NDArray[np.generic], empty: float) -> NDArray[np.generic]:
-        full = np.full(named.shape, empty, dtype=values.dtype)
+    def spread(values: NDArray[Scalar], empty: float) -> NDArray[Scalar]:
+        full: NDArray[Scalar] = np.full(named.shape, empty, dtype=values.dtype)
         full[named] = values
         return full.reshape(shape)
 

@@ -1,0 +1,215 @@
+"""A model's weights on the arrays it was given: programmed, verified, calibrated, and programmed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, get_args
+
+import numpy as np
+
+from rmhil.backend import Floats
+from rmhil.crossbar import Crossbar
+from rmhil.errors import ConfigError, OutOfRangeError, UnknownNameError
+from rmhil.mapping import Mapping, blocks
+from rmhil.nn.tiles import MapSource, MatrixOnArrays, Tile
+from rmhil.placement import Bin, Rectangle, Site, passes, place
+from rmhil.program_report import ProgramReport, Progress
+from rmhil.units import Siemens
+from rmhil.write_verify import AnyPolicy
+
+Matrices: TypeAlias = Dict[str, Floats]
+"""Weights by layer name, each `(groups, n_out, n_in)`, float64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How weights are written and measured.
+
+    Attributes:
+        mapping: weights to conductances.
+        tolerance: S, of the write-verify.
+        policy, max_pulses: of the write-verify.
+        source: where the measured weights come from.
+        averages: readings averaged for each cell of the measured map.
+        correct_lines: take back digitally what lines cost.
+    """
+
+    mapping: Mapping
+    tolerance: Siemens
+    policy: str | AnyPolicy
+    max_pulses: int
+    source: MapSource
+    averages: int
+    correct_lines: bool
+
+    def __post_init__(self) -> None:
+        if self.source not in get_args(MapSource):
+            raise UnknownNameError("source of the measured weights", self.source, get_args(MapSource))
+        if self.averages < 1:
+            raise OutOfRangeError("averages", self.averages, 1, float("inf"), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the tiles of every layer lie.
+
+    Attributes:
+        tiles: by layer name.
+        bins: the arrays that were at hand.
+    """
+
+    tiles: Dict[str, tuple[Tile, ...]]
+    bins: tuple[Bin, ...]
+
+    @property
+    def sites(self) -> list[Site]:
+        """The sites of all tiles, layer by layer."""
+        return [tile.site for tiles in self.tiles.values() for tile in tiles]
+
+    @property
+    def cells(self) -> int:
+        """Cells used."""
+        return sum(len(site.bl_lines) * len(site.sl_lines) for site in self.sites)
+
+    @property
+    def passes(self) -> int:
+        """Analogue passes that one vector through every tile takes."""
+        return passes(self.sites, self.bins)
+
+    def __str__(self) -> str:
+        have = sum(each.shape[0] * each.shape[1] for each in self.bins)
+        used = len({(site.crossbar, site.array) for site in self.sites})
+        return (
+            f"{len(self.tiles)} layers in {len(self.sites)} tiles: {self.cells:,} of {have:,} cells, "
+            f"{used} of {len(self.bins)} array(s), {self.passes} passes"
+        )
+
+
+class Deployment:
+    """The arrays behind a converted model.
+
+    A handle: copies of the model share it, and a pickled model loses it.
+
+    Attributes:
+        crossbars: the arrays.
+        matrices: what is on them, by layer name.
+        placement: where.
+        recipe: how.
+    """
+
+    def __init__(self, crossbars: Sequence[Crossbar], recipe: Recipe, weights: Matrices) -> None:
+        self.crossbars, self.recipe = list(crossbars), recipe
+        self.placement = _placement(weights, self.crossbars, recipe.mapping)
+        self.matrices = {
+            name: MatrixOnArrays(self.crossbars, tiles, recipe.mapping, weights[name].shape)
+            for name, tiles in self.placement.tiles.items()
+        }
+        self.reports: list[ProgramReport] = []
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Deployment:
+        return self
+
+    def __reduce__(self) -> tuple[object, tuple[()]]:
+        return (_nowhere, ())
+
+    def program(self, weights: Matrices, rewrite: bool, progress: Progress | None) -> list[ProgramReport]:
+        """Write weights to the cells, one `Crossbar.program` a crossbar; until `calibrate`, no layer will compute.
+
+        Raises: as `Crossbar.program`.
+        """
+        targets = self._targets(weights)
+        for matrix in self.matrices.values():
+            matrix.generation += 1
+        recipe = self.recipe
+        self.reports = []
+        for crossbar, target in zip(self.crossbars, targets, strict=True):
+            if np.isnan(target).all():
+                continue
+            report = crossbar.program(
+                target.reshape(crossbar.shape),
+                recipe.tolerance,
+                recipe.policy,
+                recipe.max_pulses,
+                rewrite=rewrite,
+                progress=progress,
+            )
+            self.reports.append(report)
+        return self.reports
+
+    def calibrate(self, weights: Matrices) -> dict[str, Floats]:
+        """Measure the programmed cells and set the layers' digital factors.
+
+        Returns:
+            The weights that each layer really has, by name, as `weights`.
+        """
+        recipe = self.recipe
+        if recipe.source == "verify reads":
+            for crossbar, target in zip(self.crossbars, self._targets(weights), strict=True):
+                if not np.isnan(target).all():
+                    crossbar.verify(target.reshape(crossbar.shape), recipe.tolerance, recipe.averages)
+        return {
+            name: matrix.calibrate(weights[name], recipe.source, recipe.correct_lines)
+            for name, matrix in self.matrices.items()
+        }
+
+    def _targets(self, weights: Matrices) -> list[Floats]:
+        for name, matrix in self.matrices.items():
+            matrix.rescale(weights[name])
+        targets = [np.full(_full_shape(crossbar), np.nan) for crossbar in self.crossbars]
+        for name, matrix in self.matrices.items():
+            matrix.write_target(weights[name], targets)
+        return targets
+
+
+def check_apart(crossbars: Sequence[Crossbar]) -> None:
+    """Refuse crossbars that share cells.
+
+    Raises:
+        ConfigError: there is none, or two of them overlap.
+    """
+    if not crossbars:
+        raise ConfigError("no arrays were given")
+    for number, one in enumerate(crossbars):
+        for other in crossbars[:number]:
+            if one.backend is other.backend and all(
+                np.intersect1d(getattr(one, lines), getattr(other, lines)).size for lines in ("arrays", "bl", "sl")
+            ):
+                raise ConfigError(f"{other!r} and {one!r} of arrays share cells")
+
+
+def _placement(weights: Matrices, crossbars: Sequence[Crossbar], mapping: Mapping) -> Placement:
+    bins = [each for number, crossbar in enumerate(crossbars) for each in _bins(number, crossbar)]
+    n_bl = min(each.shape[0] for each in bins)
+    n_sl = min(each.shape[1] for each in bins)
+    cuts = [
+        (name, group, block)
+        for name, weight in weights.items()
+        for group in range(len(weight))
+        for block in blocks(weight.shape[1], weight.shape[2], mapping, n_bl, n_sl)
+    ]
+    needs = [
+        Rectangle(block.inputs.stop - block.inputs.start, mapping.n_sl(block.outputs.stop - block.outputs.start))
+        for _, _, block in cuts
+    ]
+    tiles: dict[str, list[Tile]] = {name: [] for name in weights}
+    for (name, group, block), site in zip(cuts, place(needs, bins), strict=True):
+        largest = float(np.abs(weights[name][group, block.outputs, block.inputs]).max())
+        window = mapping.window(crossbars[site.crossbar].spec)
+        tiles[name].append(Tile(group, block, site, largest, mapping.scale(largest, window)))
+    return Placement({name: tuple(each) for name, each in tiles.items()}, tuple(bins))
+
+
+def _bins(number: int, crossbar: Crossbar) -> list[Bin]:
+    wiring = crossbar.spec.wiring
+    bl, sl = crossbar.bl // wiring.bl_channels, crossbar.sl // wiring.sl_channels
+    return [Bin(number, array, bl, sl) for array in range(len(crossbar.arrays))]
+
+
+def _full_shape(crossbar: Crossbar) -> tuple[int, int, int]:
+    return (len(crossbar.arrays), len(crossbar.bl), len(crossbar.sl))
+
+
+def _nowhere() -> None:
+    """What a pickled handle becomes: the arrays stay where they are."""

@@ -1,0 +1,89 @@
+"""Some lines of some arrays, and the maps over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rmhil.backend import ArraySpec, Cells, Ints, Lines, line_numbers
+from rmhil.errors import ShapeError
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+SomeLines = slice | Lines
+"""Line numbers counted within a region: a slice, ascending numbers, or None for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The lines and arrays of a backend that belong together, by their numbers there.
+
+    Attributes:
+        arrays, bl, sl: ascending numbers.
+    """
+
+    arrays: Ints
+    bl: Ints
+    sl: Ints
+
+    @classmethod
+    def whole(cls, spec: ArraySpec) -> Self:
+        """All lines of all arrays."""
+        return cls(*(np.arange(count, dtype=np.int64) for count in spec.shape))
+
+    def part(self, bl: SomeLines = None, sl: SomeLines = None, arrays: SomeLines = None) -> Region:
+        """Some lines of this region, counted within it.
+
+        Raises:
+            OutOfRangeError: a line is not of this region, repeats, or is out of order.
+        """
+        return Region(_select("array", arrays, self.arrays), _select("bl", bl, self.bl), _select("sl", sl, self.sl))
+
+    @property
+    def full_shape(self) -> tuple[int, int, int]:
+        """`(n_arrays, n_bl, n_sl)`."""
+        return (len(self.arrays), len(self.bl), len(self.sl))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`full_shape`, with the leading axis dropped when it is 1."""
+        return self.full_shape[1:] if len(self.arrays) == 1 else self.full_shape
+
+    @property
+    def grid(self) -> tuple[Ints, Ints, Ints]:
+        """What picks this region out of a map of the whole backend."""
+        array, bl, sl = np.ix_(self.arrays, self.bl, self.sl)
+        return array, bl, sl
+
+    def cells(self, mask: NDArray[np.bool_]) -> Cells:
+        """The cells where a map of `full_shape` is true, in index order."""
+        array, bl, sl = np.nonzero(mask)
+        return Cells(self.arrays[array], self.bl[bl], self.sl[sl])
+
+    def everything(self) -> NDArray[np.bool_]:
+        """A map that is true for all cells."""
+        return np.ones(self.full_shape, dtype=bool)
+
+    def to_map(self, name: str, values: ArrayLike, dtype: type[Scalar]) -> NDArray[Scalar]:
+        """A copy of values given by a caller, as a map of `full_shape`.
+
+        Raises:
+            ShapeError: they have neither `shape` nor `full_shape`.
+        """
+        array = np.array(values, dtype=dtype)
+        if array.shape not in (self.shape, self.full_shape):
+            raise ShapeError(name, array.shape, str(self.shape))
+        return array.reshape(self.full_shape)
+
+    def shaped(self, full: NDArray[Scalar]) -> NDArray[Scalar]:
+        """A map of `full_shape` in the `shape` that callers see."""
+        return full.reshape(self.shape)
+
+
+def _select(name: str, lines: SomeLines, own: Ints) -> Ints:
+    if isinstance(lines, slice):
+        lines = np.arange(len(own), dtype=np.int64)[lines]
+    return own[line_numbers(name, lines, len(own))]

@@ -1,0 +1,68 @@
+"""Cost bars: training, write and inference, adapters beside the array against the conventional way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from rmhil.report.canvas import COLOURS, GREY, Picture, figure, png, row
+
+if TYPE_CHECKING:
+    from rmhil.cost import CostTable
+
+_TITLES: Final = {
+    "training": ("Training: parameters", "full training"),
+    "write": ("Write energy", "full reprogramming"),
+    "inference": ("Inference energy", "digital"),
+}
+
+_TOP: Final = 4.0
+"""Upper end of the axis: room for a number above a bar as high as the conventional way's."""
+
+
+def cost_picture(tables: Sequence[CostTable], workloads: Sequence[str]) -> Picture:
+    """Relative cost of each stage, one colour a preset; 1 is the conventional way.
+
+    Args:
+        tables: one a preset.
+        workloads: the workload of each table that is drawn.
+    """
+    made = figure(9.6, 3.5)
+    axes = row(made, len(_TITLES))
+    width = 0.8 / (len(tables) + 1)
+    for ax, (quantity, (title, baseline)) in zip(axes, _TITLES.items(), strict=True):
+        found = [_ratios(table, workload, quantity) for table, workload in zip(tables, workloads, strict=True)]
+        stages = [stage for stage in ("learn", "unlearn", "continual") if any(stage in ratios for ratios in found)]
+        x = np.arange(len(stages))
+        ax.bar(x - len(tables) / 2 * width, np.ones(len(stages)), 0.9 * width, color="#c9ccd2", label=baseline)
+        for number, (table, ratios) in enumerate(zip(tables, found, strict=True)):
+            at = x + (number + 1 - len(tables) / 2) * width
+            heights = np.array([1 / ratios[stage] if stage in ratios else np.nan for stage in stages])
+            ax.bar(at, heights, 0.9 * width, color=COLOURS[number], label=f"{table.preset} ({workloads[number]})")
+            for position, height, stage in zip(at, heights, stages, strict=True):
+                if stage in ratios:
+                    ax.annotate(
+                        f"{table.text(ratios[stage])}x", (position, height), xytext=(0, 2), textcoords="offset points",
+                        ha="center", va="bottom", fontsize=7, rotation=90 if len(tables) > 2 else 0,
+                    )  # fmt: skip
+        lowest = min((1 / ratio for ratios in found for ratio in ratios.values()), default=0.1)
+        ax.set_yscale("log")
+        ax.set_ylim(min(lowest, 0.5) / 2, _TOP)
+        ax.axhline(1, color=GREY, linewidth=0.8)
+        ax.set_xticks(x, stages)
+        ax.set_title(f"{title}\n(1 = {baseline})", fontsize=9)
+        ax.grid(True)
+    axes[0].set_ylabel("relative cost")
+    handles, labels = axes[0].get_legend_handles_labels()
+    made.legend(handles[1:], labels[1:], loc="outside lower center", ncols=len(tables), fontsize=8)
+    text = (
+        "Cost of adapters in SRAM beside the array, relative to the conventional way (grey, 1), log scale; the number at "
+        "a bar is how many times cheaper it is. Where each ratio comes from is in the table below."
+    )
+    return Picture("cost", text, png(made))
+
+
+def _ratios(table: CostTable, workload: str, quantity: str) -> dict[str, float]:
+    return table.to_dict().get(workload, {}).get(quantity, {})

@@ -1,0 +1,264 @@
+"""`SimBackend`: the seam of `rmhil.backend` on simulated cells, lines and converters."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from loguru import logger
+
+from rmhil.backend import (
+    ArraySpec,
+    Biases,
+    Cells,
+    Floats,
+    Ints,
+    Limits,
+    Lines,
+    MvmResult,
+    Operation,
+    Pass,
+    Pulses,
+    Read,
+    Readings,
+    Status,
+    Trace,
+)
+from rmhil.checks import check_biases, check_cells, check_mvm, check_pulses, check_read
+from rmhil.errors import BackendClosedError, OutOfRangeError, ShapeError
+from rmhil.line_model import cell_conductance, series_resistance
+from rmhil.units import Seconds
+from sim_backend.chip import Chip, Selection
+from sim_backend.config import SimConfig, load_config
+from sim_backend.device import Bias, CycleDraws
+from sim_backend.periphery import Periphery
+from sim_backend.presets import PERIPHERY
+from sim_backend.state import SavedState
+
+_LONG_PULSE: Final[Seconds] = 0.1
+_REST_SHORT: Final[Seconds] = 2e-3
+_REST_LONG: Final[Seconds] = 10e-3
+"""s: an SMU rests 2 ms after a pulse of up to 100 ms, 10 ms after a longer one (command PT, E5260 series manual)."""
+
+
+def open_backend(config: str | Path | None = None, **options: Any) -> SimBackend:  # noqa: ANN401
+    """Open a simulated chip.
+
+    Args:
+        config: path of a TOML file with the fields of `SimConfig`; None takes the defaults.
+        **options: fields of `SimConfig`, over those of the file.
+
+    Raises:
+        ConfigError: a setting is unknown or out of its range, or a saved state does not fit it.
+    """
+    return SimBackend(load_config(config, options))
+
+
+class SimBackend:
+    """Simulated arrays behind the seam; see `rmhil.backend.Backend` for the promises."""
+
+    def __init__(self, config: SimConfig) -> None:
+        self.config = config
+        self._chip = Chip(config)
+        self._periphery = Periphery(config, PERIPHERY)
+        self._clock: Seconds = 0.0
+        self._closed = False
+        preset = config.device_preset
+        self._spec = ArraySpec(
+            provenance=config.provenance,
+            n_arrays=config.n_arrays,
+            n_bl=config.n_bl,
+            n_sl=config.n_sl,
+            conductance_min=preset.conductance_min,
+            conductance_max=preset.conductance_max,
+            limits=Limits(),
+            wiring=config.effective_wiring,
+            cells_at_once=config.cells_at_once,
+        )
+        if config.state is not None:
+            self._restore(SavedState.load(config.state))
+
+    @property
+    def spec(self) -> ArraySpec:
+        """Geometry, limits, converters and provenance."""
+        return self._spec
+
+    @property
+    def device(self) -> torch.device:
+        """Where `mvm` takes and returns tensors."""
+        return self._chip.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the data plane."""
+        return self._chip.dtype
+
+    @property
+    def true_conductance(self) -> Floats:
+        """S of every cell as it truly is, shape (n_arrays, n_bl, n_sl): what no bench can know."""
+        return self._chip.conductance
+
+    @property
+    def clock(self) -> Seconds:
+        """s on the virtual clock."""
+        return self._clock
+
+    def apply(self, cells: Cells, pulses: Pulses | None, read: Read) -> Readings:
+        """Give each cell one pulse (None: no pulse), then read each; see `Backend.apply`."""
+        self._refuse_if_closed()
+        check_cells(self._spec, cells)
+        check_read(self._spec, read)
+        if pulses is not None:
+            check_pulses(self._spec, cells, pulses)
+        count = len(cells)
+        chosen = self._chip.select(cells)
+        cycle = self._chip.cycle(chosen)
+        pulse_current, pulse_status = np.full(count, np.nan), np.zeros(count, dtype=np.int64)
+        if pulses is not None:
+            pulse_current, pulse_status = self._pulse(chosen, cycle, pulses)
+        bias = self._read_bias(chosen, read)
+        flowing, limited = self._chip.measure(chosen, bias, read.averages)
+        self._chip.bias(chosen, cycle, bias)
+        self._chip.finish(chosen)
+        current = flowing.cpu().numpy()
+        return Readings(
+            conductance=cell_conductance(current, read.voltage, series_resistance(self._spec, cells.bl, cells.sl)),
+            current=current,
+            pulse_current=pulse_current,
+            status=_status(limited),
+            pulse_status=pulse_status,
+            time=self._pass_time(count, pulses, read),
+        )
+
+    def _pulse(self, chosen: Selection, cycle: CycleDraws, pulses: Pulses) -> tuple[Floats, Ints]:
+        sign = np.where(pulses.operation == Operation.RESET, -1.0, 1.0)
+        bias = Bias(
+            voltage=self._tensor(sign * pulses.amplitude),
+            gate_voltage=self._tensor(pulses.gate_voltage),
+            compliance=self._tensor(pulses.compliance),
+            time=self._tensor(pulses.width),
+            series=chosen.series,
+        )
+        flowing, limited = self._chip.bias(chosen, cycle, bias)
+        return flowing.cpu().numpy(), _status(limited)
+
+    def _read_bias(self, chosen: Selection, read: Read) -> Bias:
+        duration = read.averages * PERIPHERY.read_time
+        return self._bias(chosen, read.voltage, read.gate_voltage, self._spec.limits.current, duration)
+
+    def _bias(self, chosen: Selection, voltage: float, gate: float, compliance: float, time: float) -> Bias:
+        """One bias for all chosen cells."""
+        one = torch.ones_like(chosen.series)
+        return Bias(
+            voltage=one * voltage,
+            gate_voltage=one * gate,
+            compliance=one * compliance,
+            time=one * time,
+            series=chosen.series,
+        )
+
+    def _pass_time(self, count: int, pulses: Pulses | None, read: Read) -> Floats:
+        """Advance the clock over one transaction; s at which each cell was read, one after the other."""
+        each = np.full(count, read.averages * PERIPHERY.read_time)
+        if pulses is not None:
+            rest = np.where(pulses.width > _LONG_PULSE, _REST_LONG, _REST_SHORT)
+            each += np.maximum(pulses.width + rest, self._spec.limits.pulse_period_min)
+        times = self._clock + np.cumsum(each)
+        self._clock += float(each.sum())
+        return times
+
+    def sweep(self, cells: Cells, biases: Biases) -> Trace:
+        """Step one cell through biases and measure its current under each; see `Backend.sweep`."""
+        self._refuse_if_closed()
+        if len(cells) != 1:
+            raise ShapeError("cells", (len(cells),), "(1,): a sweep takes one cell")
+        check_cells(self._spec, cells)
+        check_biases(self._spec, biases)
+        chosen = self._chip.select(cells)
+        cycle = self._chip.cycle(chosen)
+        current, status = np.zeros(len(biases)), np.zeros(len(biases), dtype=np.int64)
+        for step, (bl, sl, wl) in enumerate(zip(biases.bl, biases.sl, biases.wl, strict=True)):
+            bias = self._bias(chosen, float(bl - sl), float(wl), biases.compliance, biases.dwell)
+            self._chip.bias(chosen, cycle, bias)
+            flowing, limited = self._chip.measure(chosen, bias, step=step)
+            current[step], status[step] = float(flowing), _status(limited)[0]
+        self._chip.finish(chosen)
+        times = self._clock + biases.dwell * np.arange(1, len(biases) + 1)
+        self._clock += biases.dwell * len(biases)
+        return Trace(biases=biases, current=current, status=status, time=times)
+
+    @torch.no_grad()
+    def mvm(self, bl_voltages: torch.Tensor, bl: Lines = None, sl: Lines = None, arrays: Lines = None) -> MvmResult:
+        """Drive bit lines and measure source-line currents; see `Backend.mvm`."""
+        self._refuse_if_closed()
+        rows, columns, numbers = check_mvm(self._spec, bl_voltages, bl, sl, arrays)
+        driven = self._periphery.drive(bl_voltages.detach().to(device=self.device, dtype=self.dtype))
+        shape = (*driven.shape[:2], columns.size)
+        currents = torch.zeros(shape, dtype=self.dtype, device=self.device)
+        over_range = torch.zeros(shape, dtype=torch.bool, device=self.device)
+        for one in self._spec.passes(rows, columns):
+            where = slice(*np.searchsorted(columns, (one.sl[0], one.sl[-1] + 1)))
+            what = slice(*np.searchsorted(rows, (one.bl[0], one.bl[-1] + 1)))
+            converted, beyond = self._run_pass(one, driven[..., what], numbers)
+            currents[..., where] += converted
+            over_range[..., where] |= beyond
+            self._clock += driven.shape[1] * self._periphery.pass_time(one.bl.size, one.sl.size)
+        return MvmResult(currents=currents, over_range=over_range)
+
+    def _run_pass(self, one: Pass, driven: torch.Tensor, arrays: Ints) -> tuple[torch.Tensor, torch.Tensor]:
+        """One pass over all vectors: A after the ADC, and where it left its range."""
+        held = self._chip.matrices(arrays, one.sl)
+        rows = torch.from_numpy(one.bl).to(self.device)
+        exact = driven @ held.effective.index_select(1, rows)
+        exact = exact + self._periphery.offset_currents(arrays, one.sl, held.column)[:, None, :]
+        variance = driven.square() @ held.variance.index_select(1, rows) + self._periphery.adc_noise**2
+        return self._periphery.convert(exact + self._periphery.gaussian(variance.sqrt()))
+
+    def wait(self, seconds: Seconds) -> None:
+        """Move the virtual clock."""
+        self._refuse_if_closed()
+        if not 0.0 <= seconds < math.inf:
+            raise OutOfRangeError("seconds", seconds, 0.0, math.inf, "s")
+        self._clock += seconds
+
+    def safe(self) -> None:
+        """Nothing is driven between two calls of a simulator, so all outputs are at 0 V already."""
+
+    def close(self) -> None:
+        """`safe`, then refuse everything else."""
+        if not self._closed:
+            self.safe()
+            self._closed = True
+            logger.debug("{} closed", self._spec.provenance)
+
+    def save_state(self, path: Path) -> None:
+        """Write the state of every cell, the clock and the noise generator to one file."""
+        self._chip.saved_state(self._clock, self._periphery.generator_state).save(Path(path))
+
+    def _restore(self, saved: SavedState) -> None:
+        self._chip.restore(saved)
+        self._clock = saved.clock
+        self._periphery.restore_generator(torch.from_numpy(saved.generator))
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise BackendClosedError(f"{self._spec.provenance} is closed; open it again with open_backend")
+
+    def _tensor(self, values: Floats) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _status(limited: torch.Tensor) -> Ints:
+    return np.where(limited.cpu().numpy(), Status.COMPLIANCE, Status.NORMAL).astype(np.int64)

@@ -1,0 +1,255 @@
+"""The simulated chip: the state of every cell, its lines, and what an MVM multiplies by.
+
+Resident are 12 bytes a cell (state and transaction count); parameters come back from the seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rmhil.backend import Cells, Floats, Ints
+from rmhil.line_model import series_between
+from rmhil.units import Siemens, Volts
+from sim_backend.config import SimConfig
+from sim_backend.device import Bias, CellParameters, CycleDraws, cell_parameters, current, cycle_draws, respond
+from sim_backend.network import solve, true_lines
+from sim_backend.presets import PERIPHERY
+from sim_backend.rng import Stream, keys, normal, uniform
+from sim_backend.state import IDENTITY, SavedState
+
+_MATRIX_TOLERANCE: Siemens = 1e-12
+"""S: an effective matrix is solved anew once a cell of its array may have moved further than this.
+A verify read at 0.2 V moves a cell by some 1e-17 S, so reading leaves the matrices in place."""
+
+_PARAMETERS_KEPT = 1 << 17
+"""Cells: a chip of no more keeps the parameters it has drawn (89 bytes a cell, 12 MB at most)."""
+
+_SUB_EVENT = 1 << 32
+"""Events are below 2^31, so multiples of this tell apart the draws within one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Some cells with all that is known of them, on the chip's device.
+
+    Attributes:
+        flat: int64 positions in the state.
+        keys: int64, of their random numbers.
+        event: int64, transactions they have seen.
+        cell: their parameters.
+        series: ohm between the drivers and each of them.
+    """
+
+    flat: torch.Tensor
+    keys: torch.Tensor
+    event: torch.Tensor
+    cell: CellParameters
+    series: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrices:
+    """What an MVM needs of some arrays with some SLs on; the first axis counts the arrays.
+
+    Attributes:
+        effective: S, (arrays, n_bl, k): current into each SL per volt on each BL.
+        variance: S^2, same shape: variance of one reading of it.
+        column: S, (arrays, k): conductance from each SL to the BLs at ground.
+    """
+
+    effective: torch.Tensor
+    variance: torch.Tensor
+    column: torch.Tensor
+
+
+class Chip:
+    """All arrays of one simulated backend."""
+
+    def __init__(self, config: SimConfig) -> None:
+        self.config = config
+        self.preset = config.device_preset
+        self.device = torch.device(config.device)
+        self.dtype = torch.float64 if config.dtype == "float64" else torch.float32
+        self._shape = (config.n_arrays, config.n_bl, config.n_sl)
+        self._lines = [true_lines(config, PERIPHERY, array) for array in range(config.n_arrays)]
+        self._bl_ends = np.stack([lines.bl_source for lines in self._lines])
+        self._sl_ends = np.stack([lines.sl_load for lines in self._lines])
+        self._state_size = count = int(np.prod(self._shape))
+        self._kept: CellParameters | None = None
+        self._events = torch.zeros(count, dtype=torch.int32, device=self.device)
+        self._state = self._virgin_state(count)
+        self._moved = np.zeros(config.n_arrays)
+        self._solved: dict[tuple[int, bytes], Matrices] = {}
+        self._stacked: dict[tuple[bytes, bytes], Matrices] = {}
+
+    def _virgin_state(self, count: int) -> torch.Tensor:
+        cell = self._parameters(torch.arange(count, device=self.device))
+        return torch.where(cell.stuck, cell.stuck_level, -cell.virgin)
+
+    def _keys(self, flat: torch.Tensor) -> torch.Tensor:
+        _, n_bl, n_sl = self._shape
+        return keys(self.config.seed, flat // (n_bl * n_sl), flat // n_sl % n_bl, flat % n_sl)
+
+    def _parameters(self, flat: torch.Tensor) -> CellParameters:
+        """Parameters of some cells: from the cache of a chip that fits it, or drawn anew."""
+        if self._state_size > _PARAMETERS_KEPT:
+            return cell_parameters(self.preset, self.config, self._keys(flat))
+        if self._kept is None:
+            every = torch.arange(self._state_size, device=self.device)
+            self._kept = cell_parameters(self.preset, self.config, self._keys(every))
+        return self._kept[flat]
+
+    @property
+    def conductance(self) -> Floats:
+        """S of every cell as it truly is, shape (n_arrays, n_bl, n_sl)."""
+        return np.asarray(self._state.abs().cpu().numpy().reshape(self._shape))
+
+    @property
+    def stuck(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+        """Which cells answer to no pulse, shape (n_arrays, n_bl, n_sl)."""
+        cell = self._parameters(torch.arange(self._state_size, device=self.device))
+        return np.asarray(cell.stuck.cpu().numpy().reshape(self._shape))
+
+    def select(self, cells: Cells) -> Selection:
+        """Look up cells that `check_cells` has let through."""
+        flat = torch.from_numpy(np.ravel_multi_index(cells.index, self._shape)).to(self.device)
+        bl_ends, sl_ends = self._bl_ends[cells.array, cells.bl], self._sl_ends[cells.array, cells.sl]
+        series = series_between(bl_ends, sl_ends, cells.bl, cells.sl, self._lines[0])
+        return Selection(
+            flat=flat,
+            keys=self._keys(flat),
+            event=self._events[flat].to(torch.int64),
+            cell=self._parameters(flat),
+            series=torch.from_numpy(series).to(self.device),
+        )
+
+    def cycle(self, chosen: Selection) -> CycleDraws:
+        """What the present transaction of each chosen cell has of its own."""
+        return cycle_draws(self.preset, self.config, chosen.keys, chosen.event)
+
+    def bias(self, chosen: Selection, cycle: CycleDraws, bias: Bias) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hold the chosen cells at a bias.
+
+        Returns:
+            A at its end, positive from BL to SL; bool, true where the source is at its compliance.
+        """
+        before = self._state[chosen.flat]
+        flowing, limited, after = respond(self.preset, chosen.cell, cycle, before, bias)
+        self._state[chosen.flat] = after
+        self._note_moves(chosen.flat, (after.abs() - before.abs()).abs())
+        return flowing, limited
+
+    def measure(
+        self, chosen: Selection, bias: Bias, averages: int = 1, step: int = 0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Currents of the chosen cells at a bias with the noise of a reading; the cells stay as they are.
+
+        Args:
+            chosen: the cells.
+            bias: at which they are read; its time plays no part.
+            averages: readings averaged.
+            step: number of this reading within the transaction.
+
+        Returns:
+            A; bool, true where the source is at its compliance.
+        """
+        state = self._state[chosen.flat].abs() * (1.0 + self._reading_noise(chosen, averages, step))
+        flowing, limited = current(self.preset, chosen.cell, state, bias)
+        if self.config.has("read-noise"):
+            drawn = normal(chosen.keys, Stream.SMU, chosen.event + step * _SUB_EVENT)
+            flowing = flowing + drawn * (PERIPHERY.smu_noise / averages**0.5)
+        return flowing, limited
+
+    def _reading_noise(self, chosen: Selection, averages: int, step: int) -> torch.Tensor:
+        """1: relative deviation of the conductance in one (averaged) reading."""
+        event = chosen.event + step * _SUB_EVENT
+        noise = torch.zeros_like(chosen.series)
+        if self.config.has("read-noise"):
+            drawn = normal(chosen.keys, Stream.READ, event)
+            noise = noise + chosen.cell.read_noise * drawn / averages**0.5
+        if self.config.has("telegraph"):
+            traps = chosen.cell.telegraph > 0
+            up = self._telegraph_up(chosen.keys[traps], event[traps], averages)
+            noise[traps] += chosen.cell.telegraph[traps] * (up - 0.5)
+        return noise
+
+    def _telegraph_up(self, cells: torch.Tensor, event: torch.Tensor, averages: int) -> torch.Tensor:
+        """Share of the averaged readings that find each trap in its upper level."""
+        number = torch.arange(averages, device=self.device) * (_SUB_EVENT << 16)
+        drawn = uniform(cells[:, None], Stream.TELEGRAPH_STATE, event[:, None] + number)
+        return (drawn < 0.5).to(torch.float64).mean(dim=1)
+
+    def finish(self, chosen: Selection) -> None:
+        """End a transaction: the next one of these cells draws anew."""
+        self._events[chosen.flat] += 1
+
+    def _note_moves(self, flat: torch.Tensor, moves: torch.Tensor) -> None:
+        """Forget the matrices of arrays whose cells have moved."""
+        _, n_bl, n_sl = self._shape
+        largest = torch.zeros(self._shape[0], dtype=torch.float64, device=self.device)
+        largest.scatter_reduce_(0, flat // (n_bl * n_sl), moves, reduce="amax")
+        self._moved += largest.cpu().numpy()
+        for array in np.flatnonzero(self._moved > _MATRIX_TOLERANCE):
+            self._moved[array] = 0.0
+            self._solved = {key: kept for key, kept in self._solved.items() if key[0] != array}
+            self._stacked.clear()
+
+    def matrices(self, arrays: Ints, sl: Ints) -> Matrices:
+        """What an MVM of some arrays multiplies by while the WLs of `sl` are on; kept until a cell moves."""
+        key = (arrays.tobytes(), sl.tobytes())
+        if key not in self._stacked:
+            parts = [self._matrices_of(int(array), sl) for array in arrays]
+            self._stacked[key] = Matrices(
+                effective=torch.stack([part.effective for part in parts]),
+                variance=torch.stack([part.variance for part in parts]),
+                column=torch.stack([part.column for part in parts]),
+            )
+        return self._stacked[key]
+
+    def _matrices_of(self, array: int, sl: Ints) -> Matrices:
+        key = (array, sl.tobytes())
+        if key not in self._solved:
+            self._solved[key] = self._solve(array, sl)
+        return self._solved[key]
+
+    def _solve(self, array: int, sl: Ints) -> Matrices:
+        _, n_bl, n_sl = self._shape
+        per_array = n_bl * n_sl
+        states = self._state[array * per_array : (array + 1) * per_array].abs()
+        exact = solve(states.cpu().numpy().reshape(n_bl, n_sl), self._lines[array], sl)
+        effective = torch.from_numpy(exact).to(self.device)
+        columns = torch.from_numpy(sl).to(self.device)
+        flat = array * per_array + torch.arange(n_bl, device=self.device)[:, None] * n_sl + columns
+        cell = self._parameters(flat)
+        # A cell's noise current is driven by the voltage that the lines leave it, V M / G, so its
+        # relative noise is that of its element of M (first order in the drop along the lines).
+        variance = (cell.read_noise**2 + (0.5 * cell.telegraph) ** 2) * effective**2
+        return Matrices(
+            effective=effective.to(self.dtype),
+            variance=variance.to(self.dtype),
+            column=effective.sum(dim=0).to(self.dtype),
+        )
+
+    def half_selected_voltage(self, amplitude: Volts) -> Volts:
+        """V across a half-selected cell at the most: what an SL rises by while a pulse's current flows."""
+        largest = self.preset.conductance_max
+        path = float(self._sl_ends.max()) + self._lines[0].sl_segment * self._shape[1]
+        return amplitude * path * largest / (1.0 + path * largest)
+
+    def saved_state(self, clock: float, generator: torch.Tensor) -> SavedState:
+        """What a file must keep to go on from here."""
+        return SavedState(
+            settings={name: getattr(self.config, name) for name in IDENTITY},
+            conductance=self._state.cpu().numpy(),
+            events=self._events.cpu().numpy(),
+            clock=clock,
+            generator=generator.cpu().numpy(),
+        )
+
+    def restore(self, saved: SavedState) -> None:
+        """Take over the cells of a saved state."""
+        self._state = torch.from_numpy(saved.conductance).to(self.device)
+        self._events = torch.from_numpy(saved.events).to(self.device)

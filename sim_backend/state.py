@@ -1,0 +1,89 @@
+"""The file that keeps the cells of a simulated chip between two processes."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmhil.backend import Floats
+from rmhil.errors import ConfigError
+from rmhil.units import Seconds
+
+_FORMAT: Final = "rmhil-sim-state-1"
+
+IDENTITY: Final = ("n_arrays", "n_bl", "n_sl", "seed", "preset")
+"""Settings that make the chip: a state fits no other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedState:
+    """What a simulated chip must remember.
+
+    Attributes:
+        settings: those named in `IDENTITY`.
+        conductance: S, flat; minus the conductance where the cell is virgin.
+        events: transactions each cell has seen, int32, flat.
+        clock: s on the virtual clock.
+        generator: state of the MVM noise's generator, bytes.
+    """
+
+    settings: dict[str, Any]
+    conductance: Floats
+    events: NDArray[np.int32]
+    clock: Seconds
+    generator: NDArray[np.uint8]
+
+    def save(self, path: Path) -> None:
+        """Write to one file, under a temporary name until it is whole."""
+        header = json.dumps({"format": _FORMAT, "settings": self.settings, "clock": self.clock})
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("wb") as file:
+            np.savez(
+                file,
+                header=np.array(header),
+                conductance=self.conductance,
+                events=self.events,
+                generator=self.generator,
+            )
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> SavedState:
+        """Read a file of `save`.
+
+        Raises:
+            ConfigError: the file is missing, damaged or of another kind.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                header = json.loads(str(file["header"]))
+                state = cls(
+                    settings=dict(header["settings"]),
+                    conductance=np.asarray(file["conductance"], dtype=np.float64),
+                    events=np.asarray(file["events"], dtype=np.int32),
+                    clock=float(header["clock"]),
+                    generator=np.asarray(file["generator"], dtype=np.uint8),
+                )
+                known = header["format"]
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise ConfigError(f"{path} is not a saved simulator state, or is damaged: {error}") from error
+        state._check(path, known)
+        return state
+
+    def _check(self, path: Path, known: object) -> None:
+        if known != _FORMAT:
+            raise ConfigError(f"{path}: saved state of format {known!r}, expected {_FORMAT!r}")
+        missing = [name for name in IDENTITY if name not in self.settings]
+        if missing:
+            raise ConfigError(f"{path}: saved state without {', '.join(missing)}")
+        count = int(np.prod([self.settings[name] for name in ("n_arrays", "n_bl", "n_sl")]))
+        if self.conductance.shape != (count,) or self.events.shape != (count,):
+            raise ConfigError(f"{path}: saved state holds {self.conductance.size} cells, its geometry has {count}")
+        if not np.isfinite(self.conductance).all():
+            raise ConfigError(f"{path}: saved state holds conductances that are not finite")
