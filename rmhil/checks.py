@@ -121,7 +121,9 @@ def check_mvm(
     Args:
         spec: geometry and limits.
         bl_voltages: V, shape `(arrays, batch, driven BLs)`.
-        bl, sl, arrays: line and array numbers; None means all.
+        bl: bit lines to drive; None means all.
+        sl: source lines to sense; None means all.
+        arrays: arrays to use; None means all.
 
     Returns:
         BLs, SLs and arrays, each as an ascending int64 array.

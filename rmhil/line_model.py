@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
 
 from rmhil.backend import ArraySpec, Floats, Ints, Lines, line_numbers
 from rmhil.errors import NotFiniteError, ShapeError
@@ -60,7 +59,8 @@ def series_resistances(lines: LineResistances, bl: Ints, sl: Ints) -> Floats:
 
     Args:
         lines: of the array.
-        bl, sl: line numbers of the cells, of shapes that broadcast.
+        bl: bit line of each cell.
+        sl: source line of each cell, of a shape that broadcasts with `bl`.
 
     Returns:
         ohm, routing and wire of both lines.
@@ -82,11 +82,12 @@ def _from_ends(end: Floats, segment: Ohms, pitches: Ints, pitches_other: Ints, b
         return near
     far = end + segment * pitches_other
     total = near + far
-    return np.divide(near * far, total, out=np.zeros_like(total), where=total > 0)
+    parallel: Floats = np.divide(near * far, total, out=np.zeros_like(total), where=total > 0)
+    return parallel
 
 
 def series_resistance(spec: ArraySpec, bl: Ints | int, sl: Ints | int) -> Floats:
-    """ohm in series with single cells by the nominal wiring; arguments as `series_resistances`."""
+    """Resistance (ohm) in series with single cells by the nominal wiring; arguments as `series_resistances`."""
     lines = LineResistances.nominal(spec.wiring, spec.n_bl, spec.n_sl)
     return series_resistances(lines, np.asarray(bl, dtype=np.int64), np.asarray(sl, dtype=np.int64))
 
@@ -105,7 +106,8 @@ def cell_conductance(current: Floats, voltage: float, series: Floats) -> Floats:
     """
     total = np.asarray(current, dtype=np.float64) / voltage
     rest = 1.0 - total * series
-    return np.divide(total, rest, out=np.full_like(total, np.inf), where=rest > 0)
+    conductance: Floats = np.divide(total, rest, out=np.full_like(total, np.inf), where=rest > 0)
+    return conductance
 
 
 def effective_matrix(conductance: Floats, lines: LineResistances, sl: Lines = None) -> Floats:
@@ -129,21 +131,19 @@ def effective_matrix(conductance: Floats, lines: LineResistances, sl: Lines = No
     if conductance.shape != (n_bl, n_sl):
         raise ShapeError("conductance", conductance.shape, f"({n_bl}, {n_sl}), as the lines")
     on = line_numbers("sl", sl, n_sl)
-    bad = conductance.size - np.count_nonzero(np.isfinite(conductance))
+    bad = int(np.count_nonzero(~np.isfinite(conductance)))
     if bad:
         raise NotFiniteError("conductance", bad, conductance.size)
     if on.size == 0:
         return np.zeros((n_bl, 0))
-    cells = np.ascontiguousarray(conductance[:, on], dtype=np.float64)
-    admittances = _bit_line_admittances(cells, lines, on)
-    load = lines.sl_load[on] + lines.sl_segment
-    top = np.zeros(on.size)
-    if lines.sl_both_ends:
-        top = np.divide(1.0, load, out=top, where=load > 0)
-    matrix = _sweep(admittances, lines.sl_segment, top, load)
-    if lines.sl_both_ends:
-        matrix += _sweep(admittances[::-1], lines.sl_segment, top, load)[::-1] * (load > 0)
-    return matrix
+    import torch  # here, so that importing this module stays quick
+
+    from rmhil.line_solver import LineTensors, solve
+
+    tensors = LineTensors.of([lines], on, torch.device("cpu"))
+    cells = torch.from_numpy(np.asarray(conductance[:, on], dtype=np.float64))
+    solution: Floats = solve(cells[None], on.tolist(), n_sl, tensors)[0].numpy()
+    return solution
 
 
 def measured_matrix(spec: ArraySpec, conductance: Floats, bl: Lines = None, sl: Lines = None) -> Floats:
@@ -155,7 +155,8 @@ def measured_matrix(spec: ArraySpec, conductance: Floats, bl: Lines = None, sl: 
     Args:
         spec: geometry, wiring and passes.
         conductance: S, of one array, shape (n_bl, n_sl).
-        bl, sl: lines driven and sensed; None means all.
+        bl: bit lines driven; None means all.
+        sl: source lines sensed; None means all.
 
     Returns:
         S, shape (len(bl), len(sl)).
@@ -169,75 +170,3 @@ def measured_matrix(spec: ArraySpec, conductance: Floats, bl: Lines = None, sl: 
     banks = [one.sl for one in spec.passes([0], sl)]
     parts = [effective_matrix(conductance, lines, bank)[rows] for bank in banks]
     return np.concatenate(parts, axis=1) if parts else np.zeros((rows.size, 0))
-
-
-def _bit_line_admittances(cells: Floats, lines: LineResistances, on: Ints) -> Floats:
-    """Each BL with its cells, seen from the SLs: admittance matrices of shape (n_bl, k, k).
-
-    The currents out of BL i into its SLs are `S_i (V_i - s)`, with s the SLs' voltages there: the
-    ladder of wire segments and cells has been eliminated exactly, by impedances looking back to the driver
-    and admittances looking away from it, so that neither may be infinite.
-    """
-    n_bl, k = cells.shape
-    n_sl = lines.sl_load.size
-    gaps = np.diff(on) * lines.bl_segment
-    back = np.empty_like(cells)  # ohm, from node c towards the driver
-    back[:, 0] = lines.bl_source + (on[0] + 1) * lines.bl_segment
-    for c in range(1, k):
-        back[:, c] = gaps[c - 1] + back[:, c - 1] / (1.0 + back[:, c - 1] * cells[:, c - 1])
-    away = np.zeros_like(cells)  # S, from node c away from the driver, without its own cell
-    if lines.bl_both_ends:
-        other = lines.bl_source + (n_sl - on[-1]) * lines.bl_segment
-        away[:, -1] = np.divide(1.0, other, out=np.zeros(n_bl), where=other > 0)
-    for c in range(k - 2, -1, -1):
-        beyond = cells[:, c + 1] + away[:, c + 1]
-        away[:, c] = beyond / (1.0 + gaps[c] * beyond)
-    divider = 1.0 / (1.0 + gaps * (cells[:, 1:] + away[:, 1:]))  # node c+1 over node c
-    loaded = 1.0 + back * (cells + away)
-    node = back / loaded  # ohm, impedance of node c to ground
-    result = np.zeros((n_bl, k, k))
-    transfer = np.zeros((n_bl, k))
-    for c in range(k):
-        if c:
-            transfer[:, :c] *= divider[:, c - 1, None]
-        transfer[:, c] = node[:, c]
-        result[:, c, : c + 1] = -cells[:, : c + 1] * transfer[:, : c + 1] * cells[:, c, None]
-    lower = np.tril_indices(k, -1)
-    result[:, lower[1], lower[0]] = result[:, lower[0], lower[1]]
-    diagonal = np.arange(k)
-    result[:, diagonal, diagonal] = cells * (1.0 + back * away) / loaded
-    return result
-
-
-def _sweep(admittances: Floats, segment: Ohms, top: Floats, load: Floats) -> Floats:
-    """Walk down the SLs row by row, folding all above into one admittance and its source currents.
-
-    Looking up from row i, the network is an admittance Y with one source-current vector a driven
-    BL. Through a wire segment r both become `(1 + r Y)^-1` times themselves, which is regular for
-    every r >= 0; the next row adds its own.
-
-    Args:
-        admittances: S, (n_bl, k, k), in the order of the walk.
-        segment: ohm.
-        top: S from the first row to ground, (k,).
-        load: ohm from the last row to the virtual grounds, (k,).
-
-    Returns:
-        S, (n_bl, k), rows in the order of the walk.
-    """
-    n_bl, k, _ = admittances.shape
-    state = np.zeros((k, k + n_bl), order="F")  # [Y | source currents]
-    state[:, :k] = np.diag(top)
-    unit = np.arange(k)
-    for row in range(n_bl):
-        used = k + row
-        if row and segment > 0:
-            system = np.asfortranarray(segment * state[:, :k])
-            system[unit, unit] += 1.0
-            _, folded, _ = lapack.dposv(system, state[:, :used], lower=1, overwrite_a=1, overwrite_b=0)
-            state[:, :used] = folded
-        state[:, :k] += admittances[row]
-        state[:, used] = admittances[row].sum(axis=1)
-    closing = state[:, :k] * load[None, :]
-    closing[unit, unit] += 1.0
-    return np.linalg.solve(closing, state[:, k:]).T

@@ -71,6 +71,18 @@ class Mapping(Protocol):
     def weight(self, conductance: Floats, scale: Siemens) -> Floats:
         """The weights, shape `(n_out, n_in)`, that cells of shape `(n_in, n_sl)` stand for."""
 
+    def compensate(self, target: Floats, achieved: Floats, window: Window) -> Floats:
+        """Targets that make up for cells which could not be programmed, as far as other cells of the same weight can.
+
+        Args:
+            target: S, shape `(n_in, n_sl)`, as `conductance` gave it.
+            achieved: S, same shape: what the faulty cells hold, NaN for all that obey.
+            window: of the targets.
+
+        Returns:
+            S, same shape.
+        """
+
     def readout(self, n_out: int) -> Floats:
         """How SL currents combine to outputs: +1, -1 or 0, shape `(n_out, n_sl)`.
 
@@ -126,6 +138,13 @@ class DifferentialPair:
     def weight(self, conductance: Floats, scale: Siemens) -> Floats:
         """The weights that cells stand for, shape `(n_out, n_in)`."""
         return np.asarray((conductance[:, 0::2] - conductance[:, 1::2]).T / scale)
+
+    def compensate(self, target: Floats, achieved: Floats, window: Window) -> Floats:
+        """Shift the other cell of a pair by a faulty cell's error, within the window; see `Mapping.compensate`."""
+        error = np.nan_to_num(achieved - target)
+        partner = error.reshape(len(error), -1, 2)[:, :, ::-1].reshape(error.shape)
+        obeys = np.isnan(achieved)
+        return np.where(obeys & (partner != 0.0), _kept_inside(target + partner, window), target)
 
     def readout(self, n_out: int) -> Floats:
         """+1 for the SL of G+, -1 for that of G-."""
@@ -188,6 +207,10 @@ class OffsetColumn:
     def weight(self, conductance: Floats, scale: Siemens) -> Floats:
         """The weights that cells stand for, shape `(n_out, n_in)`; the zero is the reference column's."""
         return np.asarray((conductance[:, :-1] - conductance[:, -1:]).T / scale)
+
+    def compensate(self, target: Floats, achieved: Floats, window: Window) -> Floats:
+        """The targets as they are: a weight has one cell; see `Mapping.compensate`."""
+        return target
 
     def readout(self, n_out: int) -> Floats:
         """+1 for an output's own SL, -1 for the reference column."""

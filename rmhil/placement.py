@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 
@@ -79,6 +80,14 @@ class Site:
         return np.arange(self.sl.start, self.sl.stop, dtype=np.int64)
 
 
+class _Straddling(Enum):
+    """What a packing may do to banks."""
+
+    NEVER = 0
+    SELDOM = 1
+    IGNORED = 2
+
+
 _Hole = tuple[int, int, int, int]
 """A free rectangle: first BL, first SL, one past the last BL, one past the last SL."""
 
@@ -94,14 +103,14 @@ class _Packing:
     def __post_init__(self) -> None:
         self.holes = [(0, 0, *self.bin.shape)]
 
-    def find(self, need: Rectangle, straddle: bool) -> tuple[int, int] | None:
-        """The best free corner for a tile, or None: fewest passes, then the tightest fit."""
+    def find(self, need: Rectangle, straddling: _Straddling) -> tuple[int, int] | None:
+        """The best free corner for a tile, or None: fewest passes (if banks matter), then the tightest fit."""
         best: tuple[tuple[int, int, int, int, int], tuple[int, int]] | None = None
         fewest = _least(self.bin.bl_bank, need.n_bl) * _least(self.bin.sl_bank, need.n_sl)
         for hole in self.holes:
-            for bl, sl in self._corners(hole, need):
-                passes = self._passes(bl, sl, need)
-                if passes > fewest and not straddle:
+            for bl, sl in self._corners(hole, need, straddling):
+                passes = 0 if straddling is _Straddling.IGNORED else self._passes(bl, sl, need)
+                if passes > fewest and straddling is _Straddling.NEVER:
                     continue
                 spare = sorted((hole[2] - bl - need.n_bl, hole[3] - sl - need.n_sl))
                 score = (passes, spare[0], spare[1], bl, sl)
@@ -117,7 +126,9 @@ class _Packing:
         self.fresh = False
         return Site(self.bin.crossbar, self.bin.array, slice(bl, taken[2]), slice(sl, taken[3]))
 
-    def _corners(self, hole: _Hole, need: Rectangle) -> Iterable[tuple[int, int]]:
+    def _corners(self, hole: _Hole, need: Rectangle, straddling: _Straddling) -> Iterable[tuple[int, int]]:
+        if straddling is _Straddling.IGNORED:
+            return [hole[:2]] if hole[2] - hole[0] >= need.n_bl and hole[3] - hole[1] >= need.n_sl else []
         rows = _starts(self.bin.bl_bank, hole[0], hole[2] - need.n_bl)
         columns = _starts(self.bin.sl_bank, hole[1], hole[3] - need.n_sl)
         return ((bl, sl) for bl in rows for sl in columns)
@@ -189,8 +200,8 @@ def place(tiles: Sequence[Rectangle], bins: Sequence[Bin]) -> list[Site]:
     Raises:
         PlacementError: they do not fit; the message says what is missing.
     """
-    for straddle in (False, True):
-        found = [sites for order in _ORDERS if (sites := _pack(tiles, bins, order, straddle)) is not None]
+    for straddling in _Straddling:
+        found = [sites for order in _ORDERS if (sites := _pack(tiles, bins, order, straddling)) is not None]
         if found:
             return min(found, key=lambda sites: passes(sites, bins))
     raise PlacementError(_shortfall(tiles, bins))
@@ -207,12 +218,15 @@ def passes(sites: Iterable[Site], bins: Sequence[Bin]) -> int:
 
 
 def _pack(
-    tiles: Sequence[Rectangle], bins: Sequence[Bin], order: Callable[[Rectangle], tuple[int, int]], straddle: bool
+    tiles: Sequence[Rectangle],
+    bins: Sequence[Bin],
+    order: Callable[[Rectangle], tuple[int, int]],
+    straddling: _Straddling,
 ) -> list[Site] | None:
     packings = [_Packing(each) for each in bins]
     sites: dict[int, Site] = {}
     for number in sorted(range(len(tiles)), key=lambda n: (order(tiles[n]), n)):
-        site = _first_fit(tiles[number], packings, straddle)
+        site = _first_fit(tiles[number], packings, straddling)
         if site is None:
             return None
         sites[number] = site
@@ -220,12 +234,12 @@ def _pack(
     return [sites[number] for number in range(len(tiles))]
 
 
-def _first_fit(need: Rectangle, packings: list[_Packing], straddle: bool) -> Site | None:
+def _first_fit(need: Rectangle, packings: list[_Packing], straddling: _Straddling) -> Site | None:
     refused: set[tuple[bytes, bytes]] = set()
     for packing in packings:
         if packing.fresh and packing.bin.banks in refused:
             continue
-        corner = packing.find(need, straddle)
+        corner = packing.find(need, straddling)
         if corner is not None:
             return packing.take(*corner, need)
         if packing.fresh:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol
 
@@ -98,6 +98,20 @@ class ProgramReport:
     def form_pulses_per_cell(self) -> float:
         """Mean number of FORM pulses of the cells asked for."""
         return self._mean(self.pulses["form"])
+
+    def followed_by(self, later: ProgramReport) -> ProgramReport:
+        """This call and a later one of the same crossbar as one: cells that the later one asked for have its result."""
+        again = later.asked_for
+        return replace(
+            self,
+            target=np.where(again, later.target, self.target),
+            achieved=np.where(again, later.achieved, self.achieved),
+            pulses={kind: given + later.pulses[kind] for kind, given in self.pulses.items()},
+            reads=self.reads + later.reads,
+            outcome=np.where(again, later.outcome, self.outcome),
+            maybe_pulsed=self.maybe_pulsed | later.maybe_pulsed,
+            seconds=self.seconds + later.seconds,
+        )
 
     def _mean(self, counts: Ints) -> float:
         chosen = counts[self.asked_for]

@@ -61,12 +61,12 @@ class Wiring(BaseModel):
     @property
     def dac_lsb(self) -> Volts:
         """V: one code of the DAC."""
-        return self.dac_span / 2**self.dac_bits
+        return self.dac_span / 2.0**self.dac_bits
 
     @property
     def adc_lsb(self) -> Amperes:
         """A: one code of the ADC, referred to the SL current."""
-        return 2 * self.adc_reference / 2**self.adc_bits / self.tia_resistance
+        return 2 * self.adc_reference / 2.0**self.adc_bits / self.tia_resistance
 
     @property
     def adc_current_range(self) -> Amperes:

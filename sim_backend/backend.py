@@ -31,7 +31,7 @@ from rmhil.backend import (
 from rmhil.checks import check_biases, check_cells, check_mvm, check_pulses, check_read
 from rmhil.errors import BackendClosedError, OutOfRangeError, ShapeError
 from rmhil.line_model import cell_conductance, series_resistance
-from rmhil.units import Seconds
+from rmhil.units import Seconds, Siemens
 from sim_backend.chip import Chip, Selection
 from sim_backend.config import SimConfig, load_config
 from sim_backend.device import Bias, CycleDraws
@@ -43,6 +43,9 @@ _LONG_PULSE: Final[Seconds] = 0.1
 _REST_SHORT: Final[Seconds] = 2e-3
 _REST_LONG: Final[Seconds] = 10e-3
 """s: an SMU rests 2 ms after a pulse of up to 100 ms, 10 ms after a longer one (command PT, E5260 series manual)."""
+
+_DRIFT_MAX: Final[Siemens] = 1e-9
+"""S: largest move of a half-selected cell in one pulse that may be left out."""
 
 
 def open_backend(config: str | Path | None = None, **options: Any) -> SimBackend:  # noqa: ANN401
@@ -63,10 +66,11 @@ class SimBackend:
 
     def __init__(self, config: SimConfig) -> None:
         self.config = config
-        self._chip = Chip(config)
         self._periphery = Periphery(config, PERIPHERY)
+        self._chip = Chip(config, self._periphery)
         self._clock: Seconds = 0.0
         self._closed = False
+        self._noisy = any(config.has(name) for name in ("read-noise", "telegraph", "adc-noise"))
         preset = config.device_preset
         self._spec = ArraySpec(
             provenance=config.provenance,
@@ -81,6 +85,13 @@ class SimBackend:
         )
         if config.state is not None:
             self._restore(SavedState.load(config.state))
+
+    def _refuse_disturbing(self, seconds: Seconds) -> None:
+        """Refuse pulses that would move half-selected cells, which are not followed here."""
+        drift = self._chip.half_selected_drift(self._spec.limits, seconds)
+        if drift > _DRIFT_MAX:
+            name = f"move of half-selected cells through this wiring in {seconds:g} s"
+            raise OutOfRangeError(name, drift, 0.0, _DRIFT_MAX, "S")
 
     @property
     def spec(self) -> ArraySpec:
@@ -104,7 +115,7 @@ class SimBackend:
 
     @property
     def clock(self) -> Seconds:
-        """s on the virtual clock."""
+        """Time (s) on the virtual clock."""
         return self._clock
 
     def apply(self, cells: Cells, pulses: Pulses | None, read: Read) -> Readings:
@@ -114,6 +125,7 @@ class SimBackend:
         check_read(self._spec, read)
         if pulses is not None:
             check_pulses(self._spec, cells, pulses)
+            self._refuse_disturbing(float(pulses.width.max(initial=0.0)))
         count = len(cells)
         chosen = self._chip.select(cells)
         cycle = self._chip.cycle(chosen)
@@ -178,6 +190,7 @@ class SimBackend:
             raise ShapeError("cells", (len(cells),), "(1,): a sweep takes one cell")
         check_cells(self._spec, cells)
         check_biases(self._spec, biases)
+        self._refuse_disturbing(biases.dwell * len(biases))
         chosen = self._chip.select(cells)
         cycle = self._chip.cycle(chosen)
         current, status = np.zeros(len(biases)), np.zeros(len(biases), dtype=np.int64)
@@ -187,7 +200,7 @@ class SimBackend:
             flowing, limited = self._chip.measure(chosen, bias, step=step)
             current[step], status[step] = float(flowing), _status(limited)[0]
         self._chip.finish(chosen)
-        times = self._clock + biases.dwell * np.arange(1, len(biases) + 1)
+        times: Floats = self._clock + biases.dwell * np.arange(1.0, len(biases) + 1)
         self._clock += biases.dwell * len(biases)
         return Trace(biases=biases, current=current, status=status, time=times)
 
@@ -213,10 +226,11 @@ class SimBackend:
         """One pass over all vectors: A after the ADC, and where it left its range."""
         held = self._chip.matrices(arrays, one.sl)
         rows = torch.from_numpy(one.bl).to(self.device)
-        exact = driven @ held.effective.index_select(1, rows)
-        exact = exact + self._periphery.offset_currents(arrays, one.sl, held.column)[:, None, :]
-        variance = driven.square() @ held.variance.index_select(1, rows) + self._periphery.adc_noise**2
-        return self._periphery.convert(exact + self._periphery.gaussian(variance.sqrt()))
+        exact = driven @ held.effective.index_select(1, rows) + held.offset[:, None, :]
+        if self._noisy:
+            variance = driven.square() @ held.variance.index_select(1, rows) + self._periphery.adc_noise**2
+            exact += self._periphery.gaussian(variance.sqrt_())
+        return self._periphery.convert(exact)
 
     def wait(self, seconds: Seconds) -> None:
         """Move the virtual clock."""

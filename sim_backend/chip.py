@@ -5,17 +5,19 @@ Resident are 12 bytes a cell (state and transaction count); parameters come back
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from rmhil.backend import Cells, Floats, Ints
+from rmhil.backend import Cells, Floats, Ints, Limits
 from rmhil.line_model import series_between
-from rmhil.units import Siemens, Volts
+from rmhil.units import Seconds, Siemens
 from sim_backend.config import SimConfig
 from sim_backend.device import Bias, CellParameters, CycleDraws, cell_parameters, current, cycle_draws, respond
-from sim_backend.network import solve, true_lines
+from sim_backend.network import effective_matrices, true_lines
+from sim_backend.periphery import Periphery
 from sim_backend.presets import PERIPHERY
 from sim_backend.rng import Stream, keys, normal, uniform
 from sim_backend.state import IDENTITY, SavedState
@@ -24,8 +26,14 @@ _MATRIX_TOLERANCE: Siemens = 1e-12
 """S: an effective matrix is solved anew once a cell of its array may have moved further than this.
 A verify read at 0.2 V moves a cell by some 1e-17 S, so reading leaves the matrices in place."""
 
+_MATRICES_HELD = 256
+"""Sets of arrays and SLs whose matrices are held at once; the oldest gives way."""
+
 _PARAMETERS_KEPT = 1 << 17
 """Cells: a chip of no more keeps the parameters it has drawn (89 bytes a cell, 12 MB at most)."""
+
+_EXTREME = 4.0
+"""1: standard deviations within which every cell of a bound is taken to lie."""
 
 _SUB_EVENT = 1 << 32
 """Events are below 2^31, so multiples of this tell apart the draws within one."""
@@ -55,21 +63,24 @@ class Matrices:
     """What an MVM needs of some arrays with some SLs on; the first axis counts the arrays.
 
     Attributes:
+        arrays: their numbers.
         effective: S, (arrays, n_bl, k): current into each SL per volt on each BL.
         variance: S^2, same shape: variance of one reading of it.
-        column: S, (arrays, k): conductance from each SL to the BLs at ground.
+        offset: A, (arrays, k): what the TIAs' input offsets add to one conversion.
     """
 
+    arrays: Ints
     effective: torch.Tensor
     variance: torch.Tensor
-    column: torch.Tensor
+    offset: torch.Tensor
 
 
 class Chip:
     """All arrays of one simulated backend."""
 
-    def __init__(self, config: SimConfig) -> None:
+    def __init__(self, config: SimConfig, periphery: Periphery) -> None:
         self.config = config
+        self._periphery = periphery
         self.preset = config.device_preset
         self.device = torch.device(config.device)
         self.dtype = torch.float64 if config.dtype == "float64" else torch.float32
@@ -82,8 +93,7 @@ class Chip:
         self._events = torch.zeros(count, dtype=torch.int32, device=self.device)
         self._state = self._virgin_state(count)
         self._moved = np.zeros(config.n_arrays)
-        self._solved: dict[tuple[int, bytes], Matrices] = {}
-        self._stacked: dict[tuple[bytes, bytes], Matrices] = {}
+        self._held: dict[tuple[bytes, bytes], Matrices] = {}
 
     def _virgin_state(self, count: int) -> torch.Tensor:
         cell = self._parameters(torch.arange(count, device=self.device))
@@ -192,52 +202,60 @@ class Chip:
         largest = torch.zeros(self._shape[0], dtype=torch.float64, device=self.device)
         largest.scatter_reduce_(0, flat // (n_bl * n_sl), moves, reduce="amax")
         self._moved += largest.cpu().numpy()
-        for array in np.flatnonzero(self._moved > _MATRIX_TOLERANCE):
-            self._moved[array] = 0.0
-            self._solved = {key: kept for key, kept in self._solved.items() if key[0] != array}
-            self._stacked.clear()
+        stale = np.flatnonzero(self._moved > _MATRIX_TOLERANCE)
+        if stale.size:
+            self._moved[stale] = 0.0
+            self._held = {key: held for key, held in self._held.items() if not np.isin(held.arrays, stale).any()}
 
     def matrices(self, arrays: Ints, sl: Ints) -> Matrices:
-        """What an MVM of some arrays multiplies by while the WLs of `sl` are on; kept until a cell moves."""
+        """What an MVM of some arrays multiplies by while the WLs of `sl` are on; held until a cell moves."""
         key = (arrays.tobytes(), sl.tobytes())
-        if key not in self._stacked:
-            parts = [self._matrices_of(int(array), sl) for array in arrays]
-            self._stacked[key] = Matrices(
-                effective=torch.stack([part.effective for part in parts]),
-                variance=torch.stack([part.variance for part in parts]),
-                column=torch.stack([part.column for part in parts]),
-            )
-        return self._stacked[key]
+        if key not in self._held:
+            if len(self._held) == _MATRICES_HELD:
+                del self._held[next(iter(self._held))]
+            self._held[key] = self._solve(arrays, sl)
+        return self._held[key]
 
-    def _matrices_of(self, array: int, sl: Ints) -> Matrices:
-        key = (array, sl.tobytes())
-        if key not in self._solved:
-            self._solved[key] = self._solve(array, sl)
-        return self._solved[key]
-
-    def _solve(self, array: int, sl: Ints) -> Matrices:
+    def _solve(self, arrays: Ints, sl: Ints) -> Matrices:
         _, n_bl, n_sl = self._shape
-        per_array = n_bl * n_sl
-        states = self._state[array * per_array : (array + 1) * per_array].abs()
-        exact = solve(states.cpu().numpy().reshape(n_bl, n_sl), self._lines[array], sl)
-        effective = torch.from_numpy(exact).to(self.device)
+        chosen = torch.from_numpy(arrays).to(self.device)
+        states = self._state.view(self._shape)[chosen].abs()
+        effective = effective_matrices(states, [self._lines[array] for array in arrays], sl)
         columns = torch.from_numpy(sl).to(self.device)
-        flat = array * per_array + torch.arange(n_bl, device=self.device)[:, None] * n_sl + columns
-        cell = self._parameters(flat)
+        first = chosen[:, None, None] * (n_bl * n_sl)
+        cell = self._parameters(first + torch.arange(n_bl, device=self.device)[:, None] * n_sl + columns)
         # A cell's noise current is driven by the voltage that the lines leave it, V M / G, so its
         # relative noise is that of its element of M (first order in the drop along the lines).
-        variance = (cell.read_noise**2 + (0.5 * cell.telegraph) ** 2) * effective**2
+        variance = (cell.read_noise.square() + (0.5 * cell.telegraph).square()) * effective.square()
         return Matrices(
+            arrays=arrays,
             effective=effective.to(self.dtype),
             variance=variance.to(self.dtype),
-            column=effective.sum(dim=0).to(self.dtype),
+            offset=self._periphery.offset_currents(arrays, sl, effective.sum(dim=1)).to(self.dtype),
         )
 
-    def half_selected_voltage(self, amplitude: Volts) -> Volts:
-        """V across a half-selected cell at the most: what an SL rises by while a pulse's current flows."""
-        largest = self.preset.conductance_max
-        path = float(self._sl_ends.max()) + self._lines[0].sl_segment * self._shape[1]
-        return amplitude * path * largest / (1.0 + path * largest)
+    def half_selected_drift(self, limits: Limits, seconds: Seconds) -> Siemens:
+        """How far a pulse of that length can move a half-selected cell at the most (S).
+
+        While a cell is pulsed, its SL's word line is on, so the other cells of that SL conduct as well.
+        Their BLs are held at the SL's own level, and the voltage across them is what the pulse's
+        current drops between there and the driver: at the most that of the strongest transistor at the
+        highest gate voltage, through the longest way. They follow the rate law at that voltage, of either
+        sign; the bound takes the cell that moves most easily.
+        """
+        preset, lines = self.preset, self._lines[0]
+        strongest = preset.compliance_slope * (1.0 + _EXTREME * preset.compliance_slope_spread)
+        level = strongest * (limits.gate_voltage - preset.gate_threshold + _EXTREME * preset.gate_threshold_spread)
+        path = float(self._sl_ends.max()) + lines.sl_segment * self._shape[1]
+        across = min(level * preset.set_stop_voltage, limits.current) * path
+        margins = (
+            (preset.set_voltage, preset.set_voltage_spread, preset.cycle_set_voltage, preset.set_voltage_scale),
+            (preset.reset_voltage, preset.reset_voltage_spread, preset.cycle_reset_voltage, preset.reset_voltage_scale),
+        )
+        exponents = [
+            (across - onset + _EXTREME * math.hypot(spread, cycle)) / scale for onset, spread, cycle, scale in margins
+        ]
+        return level * -math.expm1(-seconds / preset.reference_time * math.exp(min(max(exponents), 0.0)))
 
     def saved_state(self, clock: float, generator: torch.Tensor) -> SavedState:
         """What a file must keep to go on from here."""

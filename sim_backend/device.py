@@ -171,7 +171,7 @@ class Bias:
 
 
 def saturation_current(preset: DevicePreset, cell: CellParameters, gate_voltage: torch.Tensor) -> torch.Tensor:
-    """A: what the transistor carries at most."""
+    """Current (A) that the transistor carries at most."""
     overdrive = (gate_voltage - cell.gate_threshold).clamp_min(0.0)
     return cell.compliance_slope * overdrive * preset.set_stop_voltage
 
@@ -206,11 +206,11 @@ def respond(
         A, positive from BL to SL; bool; the new state in S.
     """
     conductance = state.abs()
-    drop = bias.voltage / (1.0 + bias.series * conductance)
-    flowing, _ = current(preset, cell, conductance, bias)
-    across = torch.where(drop > 0, drop, flowing / conductance.clamp_min(torch.finfo(torch.float64).tiny))
+    level = torch.minimum(saturation_current(preset, cell, bias.gate_voltage), bias.compliance)
+    level = level / preset.set_stop_voltage
+    across = _voltage_across(preset, cell, conductance, bias, level)
     dose = bias.time / preset.reference_time
-    changed = _changed(preset, cell, cycle, conductance, across, dose, bias)
+    changed = _changed(preset, cell, cycle, conductance, across, dose, level)
     virgin = state < 0
     if bool(virgin.any()):
         still = virgin & ~_forms(preset, cell, cycle, across, dose)
@@ -220,6 +220,16 @@ def respond(
     return ending, at_compliance, new
 
 
+def _voltage_across(
+    preset: DevicePreset, cell: CellParameters, conductance: torch.Tensor, bias: Bias, level: torch.Tensor
+) -> torch.Tensor:
+    """Voltage (V) that drives the state, at the start of the bias; 0 where the gate lets nothing through."""
+    flowing, _ = current(preset, cell, conductance, bias)
+    limited = flowing / conductance.clamp_min(torch.finfo(torch.float64).tiny)
+    unlimited = bias.voltage / (1.0 + bias.series * conductance) * (level > 0)
+    return torch.where(bias.voltage > 0, unlimited, limited)
+
+
 def _changed(
     preset: DevicePreset,
     cell: CellParameters,
@@ -227,14 +237,12 @@ def _changed(
     conductance: torch.Tensor,
     across: torch.Tensor,
     dose: torch.Tensor,
-    bias: Bias,
+    level: torch.Tensor,
 ) -> torch.Tensor:
-    """S of formed cells after the bias; the law of the other polarity is left out where no cell needs it."""
+    """Conductance (S) of formed cells after the bias; a law that no cell needs is left out."""
     rising, falling = across > 0, across < 0
     changed = conductance
     if bool(rising.any()):
-        limit = torch.minimum(saturation_current(preset, cell, bias.gate_voltage), bias.compliance)
-        level = limit / preset.set_stop_voltage
         changed = torch.where(rising, _after_set(preset, cell, cycle, conductance, across, dose, level), changed)
     if bool(falling.any()):
         changed = torch.where(falling, _after_reset(preset, cell, cycle, conductance, across, dose), changed)
@@ -242,7 +250,7 @@ def _changed(
 
 
 def _rate(across: torch.Tensor, onset: torch.Tensor, scale: float) -> torch.Tensor:
-    """1: rate at a voltage over that at the onset."""
+    """Rate at a voltage over that at the onset."""
     return ((across - onset) / scale).clamp_max(_EXPONENT_MAX).exp()
 
 

@@ -19,7 +19,7 @@ from sim_backend.rng import Stream, keys, normal, stream_seed
 
 
 def drive(voltages: torch.Tensor, wiring: Wiring) -> torch.Tensor:
-    """V that the DAC puts out: the nearest of its codes."""
+    """Voltages (V) that the DAC puts out: the nearest of its codes."""
     return torch.round(voltages / wiring.dac_lsb) * wiring.dac_lsb
 
 
@@ -46,27 +46,34 @@ class Periphery:
         self._exact = not config.has("converters")
         self._generator = torch.Generator(device=self._device)
         self._generator.manual_seed(stream_seed(config.seed, Stream.MVM) >> 1)
+        self._offsets = self._tia_offsets()
         self.adc_noise: Amperes = preset.adc_noise_lsb * self._wiring.adc_lsb if config.has("adc-noise") else 0.0
 
-    def offset_currents(self, arrays: Ints, sl: Ints, column: torch.Tensor) -> torch.Tensor:
-        """A that the TIAs' input offsets add to one conversion of each SL.
+    def _tia_offsets(self) -> torch.Tensor:
+        """Input offset of every TIA in V, (arrays, channels), float64."""
+        shape = (self._config.n_arrays, self._wiring.sl_channels)
+        if not self._config.has("tia-offset"):
+            return torch.zeros(shape, dtype=torch.float64, device=self._device)
+        array = torch.arange(shape[0])[:, None].expand(shape)
+        channel = torch.arange(shape[1]).expand(shape)
+        drawn = normal(
+            keys(self._config.seed, array, torch.zeros(shape, dtype=torch.int64), channel), Stream.TIA_OFFSET
+        )
+        return (drawn * self._preset.tia_offset).to(self._device)
 
-        An offset is amplified by the noise gain `1 + R_f G_column`, so it changes with what is programmed. SLs of
-        different banks share a TIA.
+    def offset_currents(self, arrays: Ints, sl: Ints, column: torch.Tensor) -> torch.Tensor:
+        """Currents (A) that the TIAs' input offsets add to one conversion of each SL.
+
+        An offset is amplified by the noise gain `1 + R_f G_column`, so it changes with what is
+        programmed. SLs of different banks share a TIA.
 
         Args:
-            arrays, sl: numbers.
+            arrays: their numbers.
+            sl: numbers of the SLs.
             column: S from each SL to ground, (arrays, SLs).
         """
-        if not self._config.has("tia-offset"):
-            return torch.zeros_like(column)
-        array, channel = (
-            torch.from_numpy(part)
-            for part in np.broadcast_arrays(arrays[:, None], (sl % self._wiring.sl_channels)[None, :])
-        )
-        key = keys(self._config.seed, array, torch.zeros_like(array), channel)
-        drawn = normal(key, Stream.TIA_OFFSET).to(column) * self._preset.tia_offset
-        return drawn * (1.0 / self._wiring.tia_resistance + column)
+        offsets = self._offsets[np.ix_(arrays, sl % self._wiring.sl_channels)]
+        return offsets.to(column.dtype) * (1.0 / self._wiring.tia_resistance + column)
 
     @property
     def generator_state(self) -> torch.Tensor:
@@ -78,23 +85,22 @@ class Periphery:
         self._generator.set_state(state)
 
     def drive(self, voltages: torch.Tensor) -> torch.Tensor:
-        """V at the BL drivers."""
+        """Voltages (V) at the BL drivers."""
         return voltages if self._exact else drive(voltages, self._wiring)
 
     def convert(self, currents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A after the ADC, and where it left its range."""
+        """Currents (A) after the ADC, and where it left its range."""
         if self._exact:
             return currents, torch.zeros_like(currents, dtype=torch.bool)
         return convert(currents, self._wiring)
 
     def gaussian(self, deviation: torch.Tensor) -> torch.Tensor:
         """Normal noise of the given standard deviations; repeatable by seed and order of calls."""
-        return deviation * torch.randn(
-            deviation.shape, generator=self._generator, dtype=deviation.dtype, device=self._device
-        )
+        drawn = torch.randn(deviation.shape, generator=self._generator, dtype=deviation.dtype, device=self._device)
+        return drawn * deviation
 
     def pass_time(self, n_bl: int, n_sl: int) -> Seconds:
-        """s for one vector of one pass.
+        """Time (s) of one vector of one pass.
 
         The ADC holds its input after sampling, so the next vector's DAC frames and settling overlap
         with its conversion; the slower of the two sets the pace.

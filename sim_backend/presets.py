@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from rmhil.errors import UnknownNameError
-from rmhil.units import Amperes, Ohms, Seconds, Siemens, Volts
+from rmhil.units import Amperes, Seconds, Siemens, Volts
 
 
 class DevicePreset(BaseModel):
@@ -107,7 +107,8 @@ class PeripheryPreset(BaseModel):
 
     Attributes:
         mux_spread: 1, relative standard deviation of the routing resistance from channel to channel: the
-            CD4051B's difference between two channels is 15 ohm of 470 at 5 V (TI SCHS047M), taken as one standard deviation.
+            CD4051B's difference between two channels is 15 ohm of 470 at 5 V (TI SCHS047M), taken as
+            one standard deviation.
         tia_offset: V, standard deviation of the OPA4322's input offset: 0.5 mV typical, 2 mV at most (TI SBOS538F).
         adc_noise_lsb: LSB, standard deviation of one conversion: 5 LSB peak to peak at a 0.9 V
             reference is about 0.8 LSB (TI SBAS172A).

@@ -90,7 +90,9 @@ def keys(seed: int, array: torch.Tensor, bl: torch.Tensor, sl: torch.Tensor) -> 
 
     Args:
         seed: of the whole backend.
-        array, bl, sl: int64 numbers, of one shape; 0 for what has no such number.
+        array: int64 numbers, as the other two of one shape.
+        bl: int64 numbers of bit lines; 0 for what has none.
+        sl: int64 numbers of source lines; 0 for what has none.
     """
     name = (((array << _LINE_BITS) | bl) << _LINE_BITS) | sl
     return _mix(name * _signed(_GOLDEN) + _signed(_mix_int(seed + _GOLDEN)))
@@ -112,4 +114,5 @@ def uniform(keys: torch.Tensor, stream: Stream, event: torch.Tensor | int = 0) -
 
 def normal(keys: torch.Tensor, stream: Stream, event: torch.Tensor | int = 0) -> torch.Tensor:
     """Standard normal draws, float64, of the shape of `keys`; arguments as `uniform`."""
-    return torch.special.ndtri(uniform(keys, stream, event))
+    drawn: torch.Tensor = torch.special.ndtri(uniform(keys, stream, event))
+    return drawn

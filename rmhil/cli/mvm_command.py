@@ -66,7 +66,7 @@ def mvm(
             {"run": work.run.path, "provenance": work.backend.spec.provenance} | facts | {"currents_amperes": currents}
         )
         return
-    output_console().print(work.header)
+    output_console().print(work.header, soft_wrap=True)
     print_facts(
         f"currents of shape {currents.shape}",
         {

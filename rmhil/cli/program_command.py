@@ -66,7 +66,7 @@ def program(
     with session(ctx, place, {"program": settings | {"target": target, "region": region}}) as work:
         crossbar = work.crossbar(region)
         if not as_json:
-            output_console().print(work.header)
+            output_console().print(work.header, soft_wrap=True)
         with progress_bar("programming", shown=not as_json) as progress:
             try:
                 report = crossbar.program(wanted, progress=progress, **settings)
@@ -103,7 +103,7 @@ def summary(report: ProgramReport) -> dict[str, Any]:
 
 def _print(work: Session, report: ProgramReport) -> None:
     pulses = ", ".join(f"{int(count.sum()):,} {kind.upper()}" for kind, count in report.pulses.items())
-    output_console().print(f"[bold]{report}[/]")
+    output_console().print(f"[bold]{report}[/]", soft_wrap=True)
     facts = {
         "pulses": pulses,
         "reads": f"{int(report.reads.sum()):,}",

@@ -49,6 +49,6 @@ def read(
         print_json({"run": work.run.path, "provenance": provenance, "cells": conductance.size,
                     "shape": conductance.shape, "conductance_siemens": levels})  # fmt: skip
         return
-    output_console().print(work.header)
+    output_console().print(work.header, soft_wrap=True)
     shown = {name: f"{level / MICRO:.3f} uS" for name, level in levels.items()}
     print_facts(f"conductance of {conductance.size:,} cells", shown | {"run": work.run.path})

@@ -25,10 +25,11 @@ def report(
 ) -> None:
     """Write a run's report: one self-contained HTML file, with its plots also as PNG files.
 
-    It shows target, achieved and error maps, pulses, accuracy by class and stage, the embedding and the cost, as far as the run holds them, and the ledger, the journal, the configuration and the versions.
+    It shows target, achieved and error maps, pulses, accuracy by class and stage, the embedding and the
+    cost, as far as the run holds them, and the ledger, the journal, the configuration and the versions.
 
     Example: rmhil report latest
-    """  # noqa: E501 - a paragraph of the help is one line
+    """
     from rmhil.errors import InputFileError
     from rmhil.report import write_report
 

@@ -54,8 +54,8 @@ def verify(
     if as_json:
         print_json({"run": work.run.path, "provenance": report.provenance} | facts)
         return
-    output_console().print(work.header)
-    output_console().print(f"[bold]{report}[/]")
+    output_console().print(work.header, soft_wrap=True)
+    output_console().print(f"[bold]{report}[/]", soft_wrap=True)
     worst = facts["largest_error_siemens"]
     print_facts("", {"largest error": "none" if worst is None else f"{worst / MICRO:.3f} uS", "run": work.run.path})
 

@@ -29,6 +29,7 @@ from rmhil.nn.lora import (
     LoraBranch,
     Scaling,
     attach,
+    connect_ledger,
     detach,
     geometry_of,
     stack_of,
@@ -359,9 +360,9 @@ def install(model: nn.Module, name: str, branches: Mapping[str, LoraBranch]) -> 
     for parameter in model.parameters():
         if id(parameter) not in ours:
             parameter.requires_grad_(False)
-    for bank in {id(branch.bank): branch.bank for branch in branches.values()}.values():
-        if bank.ledger is None:
-            bank.ledger = ledger if isinstance(ledger := getattr(model, "ledger", None), Ledger) else None
+    ledger = getattr(model, "ledger", None)
+    if isinstance(ledger, Ledger):
+        connect_ledger(model, ledger)
     adapter = Adapter(name, dict(branches))
     logger.info("adapter {}", adapter)
     return adapter

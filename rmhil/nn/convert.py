@@ -24,6 +24,7 @@ from rmhil.nn.layers import (
     check_input_range,
     matrices_of,
 )
+from rmhil.nn.lora import connect_ledger
 from rmhil.nn.tiles import MapSource
 from rmhil.program_report import ProgramReport, Progress
 from rmhil.units import Siemens
@@ -44,6 +45,7 @@ def convert(
     max_pulses: int = 200,
     input_range: InputRange = "dynamic",
     correct_lines: bool = True,
+    compensate: bool = True,
     measured_from: MapSource = "verify reads",
     averages: int = 4,
     inplace: bool = False,
@@ -64,6 +66,7 @@ def convert(
         max_pulses: SET and RESET pulses allowed for each cell.
         input_range: how activations become volts: `dynamic`, or the activation at full scale.
         correct_lines: take back digitally what the resistance of lines costs.
+        compensate: shift the other cell of a pair by the error of a cell that cannot be programmed.
         measured_from: `verify reads` through the nominal model of the lines, or `columns`: one BL at a time, with MVMs.
         averages: readings averaged for each cell of the measured map.
         inplace: change `model` itself; else a deep copy is converted.
@@ -94,11 +97,14 @@ def convert(
         source=measured_from,
         averages=averages,
         correct_lines=correct_lines,
+        compensate=compensate,
     )
     ledger = arrays[0].ledger
     chip = model if inplace else copy.deepcopy(model)
     chosen = _chosen(chip, digital)
     weights = {name: matrices_of(layer) for name, layer in chosen.items()}
+    for name, matrix in weights.items():
+        _check_finite(f"{name}.weight".lstrip("."), torch.from_numpy(matrix))
     deployment = Deployment([each.counted_in(ledger) for each in arrays], recipe, weights)
     logger.info("{}", deployment.placement)
     deployment.program(weights, rewrite=False, progress=progress)
@@ -108,6 +114,7 @@ def convert(
         layer.label = name or type(layer).__name__
         layer.bind(deployment.matrices[name], torch.from_numpy(measured[name]))
     _count_macs(chip, ledger)
+    connect_ledger(chip, ledger)
     _describe(chip, deployment, ledger)
     ledger.mark(DEPLOYMENT)
     return chip
@@ -210,8 +217,13 @@ def _check_state(chip: nn.Module, layers: Dict[str, AnalogLayer], state: Dict[st
     for key, value in state.items():
         if value.shape != own[key].shape:
             raise ShapeError(key, value.shape, str(tuple(own[key].shape)))
-        if value.is_floating_point() and not value.isfinite().all():
-            raise NotFiniteError(key, int((~value.isfinite()).sum()), value.numel())
+        _check_finite(key, value)
+
+
+def _check_finite(name: str, values: torch.Tensor) -> None:
+    bad = int((~values.isfinite()).sum())
+    if bad:
+        raise NotFiniteError(name, bad, values.numel())
 
 
 class _CountMacs:

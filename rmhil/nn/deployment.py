@@ -15,12 +15,18 @@ from rmhil.errors import ConfigError, OutOfRangeError, UnknownNameError
 from rmhil.mapping import Mapping, blocks
 from rmhil.nn.tiles import MapSource, MatrixOnArrays, Tile
 from rmhil.placement import Bin, Rectangle, Site, passes, place
-from rmhil.program_report import ProgramReport, Progress
+from rmhil.program_report import Outcome, ProgramReport, Progress
 from rmhil.units import Siemens
 from rmhil.write_verify import AnyPolicy
 
 Matrices: TypeAlias = Dict[str, Floats]
 """Weights by layer name, each `(groups, n_out, n_in)`, float64."""
+
+_FAULTY_FOR_GOOD = (Outcome.STUCK, Outcome.FORM_FAILED)
+"""Outcomes of a cell that will not be programmed another time either."""
+
+_FAULTY = (*_FAULTY_FOR_GOOD, Outcome.OUT_OF_PULSES)
+"""Outcomes of a cell whose reading is valid, but not what was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,7 @@ class Recipe:
         source: where the measured weights come from.
         averages: readings averaged for each cell of the measured map.
         correct_lines: take back digitally what lines cost.
+        compensate: let other cells of the same weight make up for cells that cannot be programmed.
     """
 
     mapping: Mapping
@@ -43,6 +50,7 @@ class Recipe:
     source: MapSource
     averages: int
     correct_lines: bool
+    compensate: bool
 
     def __post_init__(self) -> None:
         if self.source not in get_args(MapSource):
@@ -107,6 +115,7 @@ class Deployment:
             for name, tiles in self.placement.tiles.items()
         }
         self.reports: list[ProgramReport] = []
+        self._faulty = self._held_by(())
 
     def __deepcopy__(self, memo: dict[int, object]) -> Deployment:
         return self
@@ -115,28 +124,45 @@ class Deployment:
         return (_nowhere, ())
 
     def program(self, weights: Matrices, rewrite: bool, progress: Progress | None) -> list[ProgramReport]:
-        """Write weights to the cells, one `Crossbar.program` a crossbar; until `calibrate`, no layer will compute.
+        """Write weights to the cells; until `calibrate`, no layer will compute.
+
+        Each crossbar takes one `Crossbar.program`, and a second one for cells that make up for others which turned
+        out faulty in the first.
+
+        Returns:
+            One report a crossbar.
 
         Raises: as `Crossbar.program`.
         """
+        self._faulty = self._held_by(_FAULTY_FOR_GOOD)
+        for name, matrix in self.matrices.items():
+            matrix.rescale(weights[name])
         targets = self._targets(weights)
         for matrix in self.matrices.values():
             matrix.generation += 1
-        recipe = self.recipe
-        self.reports = []
-        for crossbar, target in zip(self.crossbars, targets, strict=True):
-            if np.isnan(target).all():
-                continue
-            report = crossbar.program(
-                target.reshape(crossbar.shape),
-                recipe.tolerance,
-                recipe.policy,
-                recipe.max_pulses,
-                rewrite=rewrite,
-                progress=progress,
-            )
-            self.reports.append(report)
+        self.reports = [self._write(number, target, rewrite, progress) for number, target in enumerate(targets)]
+        if self.recipe.compensate:
+            self._compensate(weights, targets, progress)
         return self.reports
+
+    def _write(self, number: int, target: Floats, rewrite: bool, progress: Progress | None) -> ProgramReport:
+        crossbar, recipe = self.crossbars[number], self.recipe
+        return crossbar.program(
+            target.reshape(crossbar.shape),
+            recipe.tolerance,
+            recipe.policy,
+            recipe.max_pulses,
+            rewrite=rewrite,
+            progress=progress,
+        )
+
+    def _compensate(self, weights: Matrices, written: list[Floats], progress: Progress | None) -> None:
+        self._faulty = self._held_by(_FAULTY)
+        for number, target in enumerate(self._targets(weights)):
+            changed = np.isfinite(target) & (target != written[number])
+            if changed.any():
+                again = self._write(number, np.where(changed, target, np.nan), False, progress)
+                self.reports[number] = self.reports[number].followed_by(again)
 
     def calibrate(self, weights: Matrices) -> dict[str, Floats]:
         """Measure the programmed cells and set the layers' digital factors.
@@ -147,19 +173,23 @@ class Deployment:
         recipe = self.recipe
         if recipe.source == "verify reads":
             for crossbar, target in zip(self.crossbars, self._targets(weights), strict=True):
-                if not np.isnan(target).all():
-                    crossbar.verify(target.reshape(crossbar.shape), recipe.tolerance, recipe.averages)
+                crossbar.verify(target.reshape(crossbar.shape), recipe.tolerance, recipe.averages)
         return {
             name: matrix.calibrate(weights[name], recipe.source, recipe.correct_lines)
             for name, matrix in self.matrices.items()
         }
 
+    def _held_by(self, outcomes: Sequence[Outcome]) -> list[Floats]:
+        """S that cells with these outcomes hold, NaN for all others; one map a crossbar."""
+        held = [np.full(_full_shape(crossbar), np.nan) for crossbar in self.crossbars]
+        for full, report in zip(held, self.reports, strict=False):
+            full[...] = np.where(np.isin(report.outcome, outcomes), report.achieved, np.nan).reshape(full.shape)
+        return held
+
     def _targets(self, weights: Matrices) -> list[Floats]:
-        for name, matrix in self.matrices.items():
-            matrix.rescale(weights[name])
         targets = [np.full(_full_shape(crossbar), np.nan) for crossbar in self.crossbars]
         for name, matrix in self.matrices.items():
-            matrix.write_target(weights[name], targets)
+            matrix.write_target(weights[name], self._faulty, targets)
         return targets
 
 

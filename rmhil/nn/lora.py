@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
 import torch
 from torch import nn
@@ -20,6 +20,9 @@ from torch.nn import functional as F
 
 from rmhil.errors import ConfigError
 from rmhil.nn.sram import SramBank
+
+if TYPE_CHECKING:
+    from rmhil.ledger import Ledger
 
 Scaling: TypeAlias = Literal["alpha", "alpha/rank", "alpha/sqrt(rank)"]
 
@@ -297,7 +300,7 @@ class AdapterStack(nn.ModuleDict):
 
 def add_branches(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: torch.Tensor) -> torch.Tensor:
     """Forward hook of a layer with adapters: its output, plus what the enabled branches say."""
-    x = args[0] if args else kwargs["input"]
+    x = args[0] if args else next(iter(kwargs.values()))
     stack = stack_of(layer)
     if stack is None:
         return output
@@ -335,28 +338,8 @@ def detach(layer: nn.Module, name: str) -> None:
         del layer._modules[ATTRIBUTE]
 
 
-def move_adapters(source: nn.Module, target: nn.Module) -> None:
-    """Hand the adapters of one layer over to another one that takes its place.
-
-    Args:
-        source: a layer, with or without adapters; it is left without.
-        target: a layer of the same geometry, without adapters.
-
-    Raises:
-        ConfigError: the target has adapters, or another geometry; nothing was moved.
-    """
-    stack = stack_of(source)
-    if stack is None:
-        return
-    if stack_of(target) is not None:
-        raise ConfigError("the layer that adapters move to has adapters of its own")
-    if not isinstance(target, (nn.Linear, nn.Conv2d)) or any(
-        cast("LoraBranch", branch).geometry != geometry_of(target) for branch in stack.values()
-    ):
-        raise ConfigError(f"adapters cannot move to a layer of another geometry: {target}")
-    stack.unhook()
-    del source._modules[ATTRIBUTE]
-    moved = AdapterStack(target)
-    for name, branch in stack.items():
-        moved[name] = branch
-    target.add_module(ATTRIBUTE, moved)
+def connect_ledger(model: nn.Module, ledger: Ledger) -> None:
+    """Let the banks of a model's adapters count into a ledger, those that have none yet."""
+    for module in model.modules():
+        if isinstance(module, LoraBranch) and module.bank.ledger is None:
+            module.bank.ledger = ledger

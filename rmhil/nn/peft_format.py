@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from loguru import logger
@@ -19,9 +20,13 @@ from rmhil.nn.adapters import (
     install,
     new_branch,
 )
-from rmhil.nn.lora import AdapterStack, ConvGeometry, LoraBranch, geometry_of
+from rmhil.nn.layers import AnalogConv2d
+from rmhil.nn.lora import AdapterStack, ConvGeometry, LoraBranch
 from rmhil.nn.peft_files import AdapterFile, LayerFactors, read_files, write_files
 from rmhil.nn.sram import SramBank
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
 
 def save_adapter(model: nn.Module, name: str, path: str | Path) -> Path:
@@ -96,6 +101,23 @@ def load_adapter(model: nn.Module, path: str | Path, *, bank: SramBank, name: st
     return adapter
 
 
+def prepare_peft(config: LoraConfig) -> LoraConfig:
+    """Let PEFT adapt analogue convolutions: `get_peft_model(chip, nn.prepare_peft(LoraConfig(...)))`.
+
+    Analogue linear layers need no preparation. Not for adapters of rmhil, which PEFT takes no part in.
+
+    Args:
+        config: a `LoraConfig` of the `peft` package, for `get_peft_model` or `PeftModel.from_pretrained`.
+
+    Returns:
+        The same object.
+    """
+    from rmhil.nn.peft_layers import LoraAnalogConv2d
+
+    config._register_custom_module({AnalogConv2d: LoraAnalogConv2d})
+    return config
+
+
 def _factors(name: str, branch: LoraBranch) -> LayerFactors:
     contents = {key: values.to("cpu", torch.float32) for key, values in branch.contents().items()}
     for key, values in contents.items():
@@ -148,7 +170,6 @@ def _branch(name: str, layer: AdaptableLayer, factors: LayerFactors, file: Adapt
         AdapterFileError: the layer has another shape.
     """
     try:
-        geometry_of(layer).check_rank(factors.rank)
         branch = new_branch(name, layer, factors.rank, factors.alpha, file.scaling, bank)
     except ConfigError as error:
         raise AdapterFileError(str(error)) from error

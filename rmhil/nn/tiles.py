@@ -103,17 +103,20 @@ class MatrixOnArrays:
                 scale = self.mapping.scale(largest, self._window(tile))
                 self.tiles[number] = replace(tile, weight_max=largest, scale=scale)
 
-    def write_target(self, weight: Floats, targets: Sequence[Floats]) -> None:
+    def write_target(self, weight: Floats, faulty: Sequence[Floats], targets: Sequence[Floats]) -> None:
         """Put the conductances that stand for the weights into one map a crossbar.
 
         Args:
             weight: shape `shape`.
-            targets: S, each `(n_arrays, n_bl, n_sl)`; changed in place.
+            faulty: S held by cells that cannot be programmed, NaN for the others, each `(n_arrays, n_bl, n_sl)`.
+            targets: S, shapes of `faulty`; changed in place.
         """
         for tile in self.tiles:
-            part = weight[tile.group, tile.block.outputs, tile.block.inputs]
-            cells = self.mapping.conductance(part, tile.scale, self._window(tile))
-            targets[tile.site.crossbar][tile.site.array, tile.site.bl, tile.site.sl] = cells
+            part, window = weight[tile.group, tile.block.outputs, tile.block.inputs], self._window(tile)
+            where = (tile.site.array, tile.site.bl, tile.site.sl)
+            cells = self.mapping.conductance(part, tile.scale, window)
+            held = faulty[tile.site.crossbar][where]
+            targets[tile.site.crossbar][where] = self.mapping.compensate(cells, held, window)
 
     def calibrate(self, weight: Floats, source: MapSource, correct_lines: bool) -> Floats:
         """Measure what the arrays multiply by and choose the digital factors around it.

@@ -110,9 +110,8 @@ def _map_pictures(maps: dict[str, xr.Dataset], job: JobResults | None) -> list[P
         if "error" in labelled and "target" in labelled:
             pictures.append(conductance.error_picture(name, labelled))
     programmed = {name: labelled for name, labelled in maps.items() if conductance.point_of(labelled)}
-    points = [point for labelled in programmed.values() if (point := conductance.point_of(labelled))]
-    points += _sweep_points(job)
-    return [*pictures, conductance.pulses_picture(points, programmed)] if points else pictures
+    sweep = _sweep_points(job)
+    return [*pictures, conductance.pulses_picture(programmed, sweep)] if programmed or sweep else pictures
 
 
 def _sweep_points(job: JobResults | None) -> list[conductance.PulsePoint]:
@@ -224,7 +223,7 @@ def _ledger_html(ledger: Ledger) -> str:
         if value
     ]
     numbers = tuple(range(1, len(columns) + 1))
-    text = "Counted where it happens. Energies (j) are in joules, times (s) in seconds; what was never counted is left out."
+    text = "Counted where it happens, in joules (j) and seconds (s). What was never counted is left out."
     return page.table(["event", *columns], rows, numbers=numbers) + page.note(text)
 
 

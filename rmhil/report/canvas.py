@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ class Picture:
 @contextmanager
 def style() -> Iterator[None]:
     """The look of all pictures; figures are made and rendered inside."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(cast("Any", _STYLE)):
         yield
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import matplotlib as mpl
 import numpy as np
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 ARRAYS_SHOWN: Final = 4
 """Arrays drawn of a map; more would be stamps."""
 
-_BINS: Final = 61
+_BINS: Final = 81
+"""Edges of the bars over four tolerances, so that both ends of the tolerance are edges."""
 
 
 def map_picture(name: str, labelled: xr.Dataset) -> Picture:
@@ -70,7 +71,7 @@ def _draw_map(ax: Axes, values: xr.DataArray, norm: Normalize, kind: str) -> Non
     )
     ax.set(xlabel="source line", ylabel="bit line")
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.9, extend="both" if kind == "error" else "neither")
-    bar.outline.set_visible(False)  # type: ignore[operator]  # matplotlib's stub takes the outline for a colour
+    bar.outline.set_visible(False)
     bar.set_label("achieved - target (uS)" if kind == "error" else "conductance (uS)")
 
 
@@ -86,7 +87,7 @@ def error_picture(name: str, labelled: xr.Dataset) -> Picture:
     limit = 2 * tolerance if np.isfinite(tolerance) else float(np.abs(error).max(initial=1e-3))
     beyond = int(np.count_nonzero(np.abs(error) > limit))
     histogram.hist(np.clip(error, -limit, limit), bins=np.linspace(-limit, limit, _BINS).tolist(), color=COLOURS[0])
-    histogram.grid(True)
+    histogram.grid(True, axis="y")
     histogram.set(xlabel="achieved - target (uS)", ylabel="cells", title="Error of the verify read")
     scatter.plot(
         target, np.clip(error, -limit, limit), ".", markersize=1.6, alpha=0.35, color=COLOURS[0], rasterized=True
@@ -149,12 +150,12 @@ def point_of(labelled: xr.Dataset) -> PulsePoint | None:
     )
 
 
-def pulses_picture(points: Sequence[PulsePoint], maps: dict[str, Any]) -> Picture:
+def pulses_picture(maps: Mapping[str, xr.Dataset], sweep: Sequence[PulsePoint]) -> Picture:
     """Cells done after n pulses, and pulses a cell against tolerance.
 
     Args:
-        points: one a programming, from sweeps and maps.
         maps: name -> dataset of a programming.
+        sweep: points of programmings whose maps were not kept.
     """
     made = figure(8.4, 3.0)
     done, against = row(made, 2)
@@ -163,37 +164,45 @@ def pulses_picture(points: Sequence[PulsePoint], maps: dict[str, Any]) -> Pictur
         count = np.bincount(pulses[converged], minlength=1).cumsum() / max(pulses.size, 1)
         label = f"{name}: {float(labelled.attrs['tolerance']) / MICRO:g} uS, {labelled.attrs.get('policy', '')}"
         done.step(np.arange(count.size), 100 * count, where="post", color=COLOURS[number % 6], label=label)
-    done.set(
-        xlabel="SET and RESET pulses of a cell", ylabel="cells within tolerance (%)", title="Cells done after n pulses"
-    )
+    done.set(xlabel="SET and RESET pulses of a cell", ylabel="cells within tolerance (%)")
+    done.set_title("Cells done after n pulses")
     done.set_ylim(0, 102)
-    done.grid(True)
+    done.grid(True, axis="y")
     if maps:
         done.legend(loc="lower right", fontsize=8)
-    _draw_against_tolerance(against, points)
+    own = [point for labelled in maps.values() if (point := point_of(labelled))]
+    _draw_against_tolerance(against, own, sweep)
     text = "Left: share of the cells asked for that converged with at most n pulses (FORM pulses apart). "
-    text += "Right: mean pulses of a cell against the tolerance asked for; beside each point the cells that converged."
-    return Picture("pulses", text, png(made))
+    text += "Right: mean pulses of a cell against the tolerance asked for; at each point the share that converged. "
+    text += "Diamonds: the maps of this run; dots: a sweep." if sweep else ""
+    return Picture("pulses", text.strip(), png(made))
 
 
-def _draw_against_tolerance(ax: Axes, points: Sequence[PulsePoint]) -> None:
-    for number, policy in enumerate(sorted({point.policy for point in points})):
-        own = sorted((point for point in points if point.policy == policy), key=lambda point: point.tolerance)
-        x, y = [point.tolerance for point in own], [point.pulses_per_cell for point in own]
-        ax.plot(x, y, "o-", color=COLOURS[number % 6], markersize=5, label=policy)
-        for point in own:
-            ax.annotate(
-                f"{point.converged_fraction:.1%}", (point.tolerance, point.pulses_per_cell),
-                xytext=(5, 5), textcoords="offset points", fontsize=7, color=GREY,
-            )  # fmt: skip
+def _draw_against_tolerance(ax: Axes, maps: Sequence[PulsePoint], sweep: Sequence[PulsePoint]) -> None:
+    policies = sorted({point.policy for point in (*maps, *sweep)})
+    for colour, policy in zip(COLOURS, policies, strict=False):
+        for points, marker in ((maps, "D"), (sweep, "o")):
+            own = sorted((point for point in points if point.policy == policy), key=lambda point: point.tolerance)
+            x, y = [point.tolerance for point in own], [point.pulses_per_cell for point in own]
+            lines = "-" if marker == "o" else ""
+            ax.plot(x, y, lines, marker=marker, color=colour, markersize=5, label=policy if own else None)
+            for point in own:
+                ax.annotate(
+                    f"{point.converged_fraction:.1%}",
+                    (point.tolerance, point.pulses_per_cell),
+                    xytext=(5, 5),
+                    textcoords="offset points",
+                    fontsize=7,
+                    color=GREY,
+                )
     ax.set(xlabel="tolerance (uS)", ylabel="pulses a cell", title="Pulses against tolerance")
     ax.set_ylim(bottom=0)
     ax.margins(x=0.15, y=0.2)
-    if len({point.tolerance for point in points}) > 1:
+    ticks = sorted({point.tolerance for point in (*maps, *sweep)})
+    if len(ticks) > 1:
         ax.set_xscale("log")
-        ticks = sorted({point.tolerance for point in points})
-        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.minorticks_off()
-    ax.grid(True)
-    if points:
-        ax.legend(loc="best", fontsize=8)
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.grid(True, axis="y")
+    handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    ax.legend(list(handles.values()), list(handles), loc="best", fontsize=8)

@@ -18,8 +18,8 @@ _TITLES: Final = {
     "inference": ("Inference energy", "digital"),
 }
 
-_TOP: Final = 4.0
-"""Upper end of the axis: room for a number above a bar as high as the conventional way's."""
+_ROOM: Final = 6.0
+"""Factor above the highest bar, so that its number fits below the end of the axis."""
 
 
 def cost_picture(tables: Sequence[CostTable], workloads: Sequence[str]) -> Picture:
@@ -44,25 +44,30 @@ def cost_picture(tables: Sequence[CostTable], workloads: Sequence[str]) -> Pictu
             for position, height, stage in zip(at, heights, stages, strict=True):
                 if stage in ratios:
                     ax.annotate(
-                        f"{table.text(ratios[stage])}x", (position, height), xytext=(0, 2), textcoords="offset points",
+                        _times(ratios[stage]), (position, height), xytext=(0, 2), textcoords="offset points",
                         ha="center", va="bottom", fontsize=7, rotation=90 if len(tables) > 2 else 0,
                     )  # fmt: skip
-        lowest = min((1 / ratio for ratios in found for ratio in ratios.values()), default=0.1)
+        costs = [1.0, *(1 / ratio for ratios in found for ratio in ratios.values())]
         ax.set_yscale("log")
-        ax.set_ylim(min(lowest, 0.5) / 2, _TOP)
+        ax.set_ylim(min(min(costs), 0.5) / 2, _ROOM * max(costs))
         ax.axhline(1, color=GREY, linewidth=0.8)
         ax.set_xticks(x, stages)
         ax.set_title(f"{title}\n(1 = {baseline})", fontsize=9)
-        ax.grid(True)
+        ax.grid(True, axis="y")
     axes[0].set_ylabel("relative cost")
     handles, labels = axes[0].get_legend_handles_labels()
     made.legend(handles[1:], labels[1:], loc="outside lower center", ncols=len(tables), fontsize=8)
     text = (
-        "Cost of adapters in SRAM beside the array, relative to the conventional way (grey, 1), log scale; the number at "
-        "a bar is how many times cheaper it is. Where each ratio comes from is in the table below."
+        "Cost of adapters in SRAM beside the array, relative to the conventional way (grey, 1), log scale; the number "
+        "at a bar is how many times cheaper they are. Where each ratio comes from is in the table below."
     )
     return Picture("cost", text, png(made))
 
 
 def _ratios(table: CostTable, workload: str, quantity: str) -> dict[str, float]:
     return table.to_dict().get(workload, {}).get(quantity, {})
+
+
+def _times(ratio: float) -> str:
+    """A ratio of any size as it stands at a bar: three or four digits, no exponent."""
+    return f"{ratio:,.0f}x" if ratio >= 1000 else f"{ratio:.4g}x" if ratio >= 1 else f"{ratio:.2g}x"

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from rmhil.report.canvas import COLOURS, Picture, figure, png, row
 
-POINTS: Final = 600
+POINTS: Final = 400
 """Samples drawn of each stage; more take long and hide each other."""
 
 _PERPLEXITY: Final = 30.0
 """Neighbours each sample looks at: the usual value of t-SNE; fewer where there are few samples."""
 
-_MARKERS: Final = "oos^DvPX"
+_ITERATIONS: Final = 500
+"""Steps of the optimiser: half of scikit-learn's default, where so few samples have settled."""
+
+_MARKERS: Final = "osD^"
 
 
 def embedding_picture(
@@ -31,6 +34,7 @@ def embedding_picture(
     """
     try:
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
     except ImportError:
         return None
     kept = [stage for stage in stages if stage in embeddings and _labels(embeddings, stage) is not None]
@@ -42,13 +46,21 @@ def embedding_picture(
     for ax, stage in zip(axes, kept, strict=True):
         features, labels = _sample(embeddings[stage], _labels(embeddings, stage))
         perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
-        placed = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(features)
+        with threadpool_limits(1):  # small work, which many threads only slow down
+            tsne = TSNE(perplexity=perplexity, init="pca", random_state=0, max_iter=_ITERATIONS)
+            placed = tsne.fit_transform(features)
         for number in np.unique(labels):
             own = labels == number
+            lap, colour = divmod(int(number), len(COLOURS))
             present[int(number)] = ax.scatter(
-                placed[own, 0], placed[own, 1], s=11, color=COLOURS[int(number) % len(COLOURS)], linewidths=0, alpha=0.85,
-                marker=_MARKERS[int(number) // len(COLOURS) % len(_MARKERS)],
-            )  # fmt: skip
+                placed[own, 0],
+                placed[own, 1],
+                s=11,
+                linewidths=0,
+                alpha=0.85,
+                color=COLOURS[colour],
+                marker=_MARKERS[lap % len(_MARKERS)],
+            )
         ax.set(title=f"after {stage}", xticks=[], yticks=[], aspect="equal", adjustable="datalim")
         for spine in ax.spines.values():
             spine.set_visible(True)

@@ -107,7 +107,8 @@ class Adaptive:
         operation = state.silence.choose(wanted)
         stop = self._stop(state.spec, operation)
         level = np.where(operation == wanted, np.minimum(self._level(state, operation), stop), stop)
-        following = replace(state, before=conductance, operation=operation, level=level)
+        unanswered = np.where(operation == state.operation, state.unanswered, 0)
+        following = replace(state, before=conductance, operation=operation, level=level, unanswered=unanswered)
         return following, self._pulses(state.spec, operation, level)
 
     def _level(self, state: AdaptiveState, operation: Ints) -> Floats:

@@ -189,20 +189,19 @@ def test_a_rank_that_groups_do_not_divide_names_the_layer(bank: SramBank) -> Non
 
 def test_a_layer_that_uses_the_name_itself_is_left_alone(bank: SramBank) -> None:
     model = nn.Sequential(nn.Linear(2, 2))
-    model[0].adapters = "mine"  # type: ignore[assignment]
+    model[0].adapters = "mine"
     with pytest.raises(ConfigError, match="'adapters' of its own"):
         A.add_adapter(model, "one", rank=1, alpha=1.0, bank=bank)
 
 
 def test_a_layer_without_weights_is_refused(bank: SramBank) -> None:
-    with pytest.warns(UserWarning, match="Lazy modules"):
-        model = nn.Sequential(nn.LazyLinear(3))
+    model = nn.Sequential(nn.LazyLinear(3))
     with pytest.raises(ConfigError, match="no weights yet"):
         A.add_adapter(model, "one", rank=1, alpha=1.0, bank=bank)
 
 
 def test_whole_numbers_of_numpy_are_whole_numbers(model: ChannelMixing, bank: SramBank) -> None:
-    adapter = A.add_adapter(model, "one", rank=np.int64(3), alpha=1.0, bank=bank)  # type: ignore[arg-type]
+    adapter = A.add_adapter(model, "one", rank=np.int64(3), alpha=1.0, bank=bank)
     assert adapter.branches["head"].rank == 3
 
 
@@ -215,7 +214,7 @@ def test_one_seed_gives_one_adapter(model: ChannelMixing, bank: SramBank) -> Non
     third = A.add_adapter(other, "two", rank=3, alpha=4.0, bank=bank, seed=8)
     assert first.version == second.version != third.version
     fan_in_bound = 1 / 20**0.5
-    assert 0.9 * fan_in_bound < float(first.branches["up.0"].A.abs().max()) <= fan_in_bound
+    assert 0.9 * fan_in_bound < float(first.branches["up.0"].A.detach().abs().max()) <= fan_in_bound
 
 
 def test_adapters_stack_across_banks_formats_and_scales(model: ChannelMixing) -> None:
@@ -260,9 +259,14 @@ def test_adapters_off_puts_each_back_as_it_was(model: ChannelMixing, bank: SramB
     for name in ("on", "off"):
         A.add_adapter(model, name, rank=1, alpha=1.0, bank=bank)
     A.disable_adapter(model, "off")
-    with pytest.raises(KeyboardInterrupt), A.adapters_off(model):
-        assert not A.get_adapter(model, "on").enabled
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with A.adapters_off(model):
+            assert not A.get_adapter(model, "on").enabled
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert A.get_adapter(model, "on").enabled
     assert not A.get_adapter(model, "off").enabled
 
@@ -382,7 +386,7 @@ def test_train_and_eval_mode_reach_the_adapters_and_change_nothing(model: Channe
 
 def test_a_bank_without_a_ledger_takes_the_one_of_the_model(model: ChannelMixing, bank: SramBank) -> None:
     ledger = Ledger()
-    model.ledger = ledger  # type: ignore[assignment]
+    model.ledger = ledger
     A.add_adapter(model, "one", rank=2, alpha=1.0, bank=bank)
     assert bank.ledger is ledger
     own = SramBank(1 << 14, ledger=Ledger())
@@ -391,7 +395,7 @@ def test_a_bank_without_a_ledger_takes_the_one_of_the_model(model: ChannelMixing
 
 
 def test_a_refused_adapter_connects_no_ledger(model: ChannelMixing) -> None:
-    model.ledger = Ledger()  # type: ignore[assignment]
+    model.ledger = Ledger()
     bank = SramBank(10)
     with pytest.raises(SramCapacityError):
         A.add_adapter(model, "one", rank=2, alpha=1.0, bank=bank)

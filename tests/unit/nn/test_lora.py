@@ -12,10 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rmhil.errors import ConfigError
 from rmhil.ledger import Ledger
-from rmhil.nn.adapters import add_adapter, adapters_off, get_adapter, remove_adapter
-from rmhil.nn.lora import ATTRIBUTE, LoraBranch, Scaling, geometry_of, move_adapters, stack_of
+from rmhil.nn.adapters import adapters_off, add_adapter, get_adapter, remove_adapter
+from rmhil.nn.lora import ATTRIBUTE, LoraBranch, Scaling, geometry_of
 from rmhil.nn.sram import SRAM_FORMATS, SramBank
 
 FORMATS = list(SRAM_FORMATS)
@@ -338,29 +337,6 @@ def test_function_transforms_see_the_adapter_and_write_nothing() -> None:
     gradients = torch.func.grad(loss)(parameters)
     layer(x).square().sum().backward()
     torch.testing.assert_close(gradients[f"{ATTRIBUTE}.one.A"], branch.A.grad)
-
-
-# Moving to another layer --------------------------------------------------------------------------
-
-
-def test_adapters_move_to_a_layer_that_takes_the_place() -> None:
-    layer, branch = adapted(nn.Linear(5, 3))
-    other = copy.deepcopy(layer)
-    remove_adapter(other, "one")
-    x = torch.ones(2, 5)
-    before = layer(x)
-    move_adapters(layer, other)
-    torch.testing.assert_close(other(x), before, rtol=0, atol=0)
-    assert get_adapter(other, "one").branches[""] is branch
-    assert stack_of(layer) is None
-    assert not layer._forward_hooks
-
-
-def test_adapters_do_not_move_to_another_geometry() -> None:
-    layer, _ = adapted(nn.Linear(5, 3))
-    with pytest.raises(ConfigError, match="another geometry"):
-        move_adapters(layer, nn.Linear(5, 4))
-    assert stack_of(layer) is not None
 
 
 def test_printing_a_model_shows_its_adapters() -> None:

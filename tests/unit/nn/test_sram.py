@@ -64,7 +64,7 @@ def test_labels_may_repeat() -> None:
 @pytest.mark.parametrize("capacity", [1.5, True, "64", None])
 def test_a_capacity_is_a_whole_number(capacity: object) -> None:
     with pytest.raises(ConfigError, match="capacity"):
-        SramBank(capacity)  # type: ignore[arg-type]
+        SramBank(capacity)
 
 
 @pytest.mark.parametrize("capacity", [0, -1])
@@ -129,7 +129,7 @@ def test_a_row_of_zeros_stays_zero_in_int8() -> None:
     stored = SramBank(100, "int8").stored(values)
     torch.testing.assert_close(stored[0], torch.zeros(3), rtol=0, atol=0)
     stored.sum().backward()
-    assert torch.isfinite(values.grad).all()  # type: ignore[arg-type]
+    assert torch.isfinite(values.grad).all()
 
 
 def test_rows_have_scales_of_their_own() -> None:
