@@ -148,7 +148,7 @@ class Crossbar:
         max_pulses: int = 200,
         rewrite: bool = False,
         averages: int = 1,
-        confirm_reads: int = 0,
+        confirm_reads: int = 3,
         progress: Progress | None = None,
     ) -> ProgramReport:
         """Bring cells to their targets by write-verify.
@@ -163,7 +163,8 @@ class Crossbar:
             max_pulses: SET and RESET pulses allowed for each cell; FORM pulses are limited apart.
             rewrite: RESET every named cell first: what a chip pays that does not look before it writes.
             averages: readings averaged for each verify read.
-            confirm_reads: further reads that must be in tolerance too before a cell counts as converged.
+            confirm_reads: further reads that must be in tolerance too before a cell counts as converged: one
+                reading alone is in tolerance by its noise in some per cent of the cells that are not.
             progress: told how many cells are done.
 
         Returns:
@@ -200,8 +201,10 @@ class Crossbar:
         try:
             work()
         except BaseException as error:
-            report = self._keep(run, named, target, tolerance, policy)
-            self._backend.safe()
+            try:
+                self._backend.safe()
+            finally:
+                report = self._keep(run, named, target, tolerance, policy)
             if isinstance(error, KeyboardInterrupt):
                 raise ProgramInterruptedError(report) from error
             raise
@@ -277,6 +280,9 @@ class Crossbar:
         try:
             for chosen in run.chunks():
                 run.take_reading(chosen)
+        except BaseException:
+            self._backend.safe()
+            raise
         finally:
             self._remember(run)
         return run

@@ -99,3 +99,7 @@ class DataMissingError(RmhilError):
 
 class DivergedError(RmhilError):
     """Training left its guard rails; the last good state was restored."""
+
+
+class CheckpointError(RmhilError):
+    """A checkpoint of a training is damaged, or belongs to another training; nothing was changed."""

@@ -55,9 +55,12 @@ class LineTensors:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Many small factorisations in a row: a second thread costs more than it does."""
+def one_thread(when: bool = True) -> Iterator[None]:
+    """Keep torch to one thread, if asked to: in many small steps a second thread costs more than it does."""
     before = torch.get_num_threads()
+    if not when or before == 1:
+        yield
+        return
     torch.set_num_threads(1)
     try:
         yield
@@ -82,7 +85,7 @@ def solve(conductance: torch.Tensor, on: Sequence[int], n_sl: int, lines: LineTe
     top = torch.zeros_like(load)
     if lines.sl_both_ends:
         top = torch.where(load > 0, 1.0 / load.clamp_min(torch.finfo(load.dtype).tiny), top)
-    with _one_thread():
+    with one_thread():
         ladder = _Ladder.of(conductance, on, n_sl, lines)
         matrix = _sweep(ladder, lines.sl_segment, top, load)
         if lines.sl_both_ends:

@@ -87,8 +87,9 @@ class ProgramReport:
         return _fraction(self.count(Outcome.CONVERGED), int(np.count_nonzero(self.asked_for)))
 
     def working_converged_fraction(self) -> float:
-        """Converged cells among those asked for that are not stuck."""
-        working = np.count_nonzero(self.asked_for) - self.count(Outcome.STUCK)
+        """Converged cells among those asked for that answer at all: neither stuck nor impossible to form."""
+        dead = self.count(Outcome.STUCK) + self.count(Outcome.FORM_FAILED)
+        working = np.count_nonzero(self.asked_for) - dead
         return _fraction(self.count(Outcome.CONVERGED), int(working))
 
     def pulses_per_cell(self) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rmhil.backend import ArraySpec, Cells, Ints, Lines, line_numbers
-from rmhil.errors import ShapeError
+from rmhil.errors import ConfigError, ShapeError
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -71,9 +71,13 @@ class Region:
         """A copy of values given by a caller, as a map of `full_shape`.
 
         Raises:
+            ConfigError: they are not numbers.
             ShapeError: they have neither `shape` nor `full_shape`.
         """
-        array = np.array(values, dtype=dtype)
+        try:
+            array = np.array(values, dtype=dtype)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{name} is not an array of numbers: {error}") from error
         if array.shape not in (self.shape, self.full_shape):
             raise ShapeError(name, array.shape, str(self.shape))
         return array.reshape(self.full_shape)

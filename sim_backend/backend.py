@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from rmhil.backend import (
 from rmhil.checks import check_biases, check_cells, check_mvm, check_pulses, check_read
 from rmhil.errors import BackendClosedError, OutOfRangeError, ShapeError
 from rmhil.line_model import cell_conductance, series_resistance
+from rmhil.line_solver import one_thread
 from rmhil.units import Seconds, Siemens
 from sim_backend.chip import Chip, Selection
 from sim_backend.config import SimConfig, load_config
@@ -38,11 +39,17 @@ from sim_backend.device import Bias, CycleDraws
 from sim_backend.periphery import Periphery
 from sim_backend.presets import PERIPHERY
 from sim_backend.state import SavedState
+if TYPE_CHECKING:
+    from rmhil.backend import Backend
 
 _LONG_PULSE: Final[Seconds] = 0.1
 _REST_SHORT: Final[Seconds] = 2e-3
 _REST_LONG: Final[Seconds] = 10e-3
 """s: an SMU rests 2 ms after a pulse of up to 100 ms, 10 ms after a longer one (command PT, E5260 series manual)."""
+
+_FEW_CELLS: Final = 1 << 18
+_FEW_PRODUCTS: Final = 1 << 26
+"""Cells of a transaction and products of an MVM below which one thread is quickest."""
 
 _DRIFT_MAX: Final[Siemens] = 1e-9
 """S: largest move of a half-selected cell in one pulse that may be left out."""
@@ -126,6 +133,10 @@ class SimBackend:
         if pulses is not None:
             check_pulses(self._spec, cells, pulses)
             self._refuse_disturbing(float(pulses.width.max(initial=0.0)))
+        with one_thread(len(cells) < _FEW_CELLS):
+            return self._transact(cells, pulses, read)
+
+    def _transact(self, cells: Cells, pulses: Pulses | None, read: Read) -> Readings:
         count = len(cells)
         chosen = self._chip.select(cells)
         cycle = self._chip.cycle(chosen)
@@ -209,11 +220,19 @@ class SimBackend:
         """Drive bit lines and measure source-line currents; see `Backend.mvm`."""
         self._refuse_if_closed()
         rows, columns, numbers = check_mvm(self._spec, bl_voltages, bl, sl, arrays)
+        with one_thread(bl_voltages.numel() * columns.size < _FEW_PRODUCTS):
+            return self._multiply(bl_voltages, rows, columns, numbers)
+
+    def _multiply(self, bl_voltages: torch.Tensor, rows: Ints, columns: Ints, numbers: Ints) -> MvmResult:
         driven = self._periphery.drive(bl_voltages.detach().to(device=self.device, dtype=self.dtype))
+        passes = self._spec.passes(rows, columns)
+        if len(passes) == 1:
+            self._clock += driven.shape[1] * self._periphery.pass_time(rows.size, columns.size)
+            return MvmResult(*self._run_pass(passes[0], driven, numbers))
         shape = (*driven.shape[:2], columns.size)
         currents = torch.zeros(shape, dtype=self.dtype, device=self.device)
         over_range = torch.zeros(shape, dtype=torch.bool, device=self.device)
-        for one in self._spec.passes(rows, columns):
+        for one in passes:
             where = slice(*np.searchsorted(columns, (one.sl[0], one.sl[-1] + 1)))
             what = slice(*np.searchsorted(rows, (one.bl[0], one.bl[-1] + 1)))
             converted, beyond = self._run_pass(one, driven[..., what], numbers)
@@ -226,9 +245,9 @@ class SimBackend:
         """One pass over all vectors: A after the ADC, and where it left its range."""
         held = self._chip.matrices(arrays, one.sl)
         rows = torch.from_numpy(one.bl).to(self.device)
-        exact = driven @ held.effective.index_select(1, rows) + held.offset[:, None, :]
+        exact = torch.baddbmm(held.offset[:, None, :], driven, held.effective.index_select(1, rows))
         if self._noisy:
-            variance = driven.square() @ held.variance.index_select(1, rows) + self._periphery.adc_noise**2
+            variance = torch.bmm(driven.square(), held.variance.index_select(1, rows)).add_(self._periphery.adc_noise**2)
             exact += self._periphery.gaussian(variance.sqrt_())
         return self._periphery.convert(exact)
 
@@ -276,3 +295,7 @@ class SimBackend:
 
 def _status(limited: torch.Tensor) -> Ints:
     return np.where(limited.cpu().numpy(), Status.COMPLIANCE, Status.NORMAL).astype(np.int64)
+
+
+if TYPE_CHECKING:
+    _CONFORMS: type[Backend] = SimBackend

@@ -29,8 +29,10 @@ def convert(currents: torch.Tensor, wiring: Wiring) -> tuple[torch.Tensor, torch
     Returns:
         A, multiples of the LSB; bool, true where the code is an end of the range in place of the value.
     """
-    codes = torch.round(currents / wiring.adc_lsb)
+    codes = currents.div(wiring.adc_lsb).round_()
     half = 2 ** (wiring.adc_bits - 1)
+    if codes.numel() and bool((codes.amin() >= -half) & (codes.amax() <= half - 1)):
+        return codes.mul_(wiring.adc_lsb), torch.zeros_like(codes, dtype=torch.bool)
     inside = codes.clamp(-half, half - 1)
     return inside * wiring.adc_lsb, inside != codes
 
@@ -97,7 +99,7 @@ class Periphery:
     def gaussian(self, deviation: torch.Tensor) -> torch.Tensor:
         """Normal noise of the given standard deviations; repeatable by seed and order of calls."""
         drawn = torch.randn(deviation.shape, generator=self._generator, dtype=deviation.dtype, device=self._device)
-        return drawn * deviation
+        return drawn.mul_(deviation)
 
     def pass_time(self, n_bl: int, n_sl: int) -> Seconds:
         """Time (s) of one vector of one pass.

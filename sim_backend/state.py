@@ -61,7 +61,7 @@ class SavedState:
             ConfigError: the file is missing, damaged or of another kind.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 state = cls(
                     settings=dict(header["settings"]),

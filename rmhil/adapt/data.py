@@ -40,7 +40,7 @@ class Data:
     @property
     def classes(self) -> list[int]:
         """Class numbers that occur, ascending."""
-        return [int(each) for each in self.class_numbers().unique()]
+        return [int(each) for each in torch.unique(self.class_numbers())]
 
     def of(self, classes: int | Iterable[int]) -> Data:
         """The samples of one class, or of several, in their order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -64,11 +65,16 @@ class Evaluation:
         """Plain data for JSON."""
         return {"step": self.step, "groups": {name: asdict(metrics) for name, metrics in self.groups.items()}}
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The evaluation that `to_dict` wrote."""
+        return cls(data["step"], {name: Metrics(**metrics) for name, metrics in data["groups"].items()})
+
 
 def outputs_of(model: nn.Module, x: torch.Tensor, batch_size: int = EVALUATION_BATCH) -> torch.Tensor:
     """Outputs of a model in eval mode, without gradients; the mode is as it was afterwards."""
     with evaluating(model), torch.no_grad():
-        return torch.cat([model(part) for part in x.split(batch_size)])
+        return torch.cat([model(part) for part in torch.split(x, batch_size)])
 
 
 def predict(model: nn.Module, x: torch.Tensor, batch_size: int = EVALUATION_BATCH) -> torch.Tensor:
@@ -92,9 +98,8 @@ def evaluate_groups(
     model: nn.Module, groups: Mapping[str, Data], loss: SampleLoss, step: int, batch_size: int = EVALUATION_BATCH
 ) -> Evaluation:
     """Metrics of each group; all groups go through the model together."""
-    parts = outputs_of(model, torch.cat([data.x for data in groups.values()]), batch_size).split(
-        [len(data) for data in groups.values()]
-    )
+    outputs = outputs_of(model, torch.cat([data.x for data in groups.values()]), batch_size)
+    parts = torch.split(outputs, [len(data) for data in groups.values()])
     metrics = {name: _metrics(out, data.y, loss) for (name, data), out in zip(groups.items(), parts, strict=True)}
     return Evaluation(step, metrics)
 

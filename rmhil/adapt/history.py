@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from rmhil.adapt.evaluation import Evaluation
 
@@ -44,8 +46,20 @@ class History:
         return {
             "steps": self.steps,
             "best_step": self.best_step,
+            "best": self.best,
             "parameters": self.parameters,
             "reason": self.reason,
             "losses": list(self.losses),
             "evaluations": [evaluation.to_dict() for evaluation in self.evaluations],
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The history that `to_dict` wrote."""
+        return cls(
+            losses=list(data["losses"]),
+            evaluations=[Evaluation.from_dict(each) for each in data["evaluations"]],
+            best=data["best"],
+            reason=data["reason"],
+            parameters=data["parameters"],
+        )

@@ -124,8 +124,7 @@ class WhenForgotten:
 
     def _holds(self, evaluation: Evaluation) -> bool:
         return (
-            evaluation.accuracy(self.forgotten) <= self.at_most
-            and evaluation.accuracy(self.kept) >= self.kept_at_least
+            evaluation.accuracy(self.forgotten) <= self.at_most and evaluation.accuracy(self.kept) >= self.kept_at_least
         )
 
 

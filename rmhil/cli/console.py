@@ -45,19 +45,22 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
 
 
 @contextmanager
-def progress_bar(title: str, *, shown: bool = True) -> Iterator[ProgressCall]:
-    """A bar on stderr, fed by calls `(done, total, text)`."""
+def progress_bar(*, shown: bool = True) -> Iterator[ProgressCall]:
+    """A bar on stderr, fed by calls `(done, total, text)`; it appears with the first one."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-        TextColumn("{task.fields[text]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=error_console(), disable=not shown) as bar:
-        task = bar.add_task(title, total=1, text="")
+    bar = Progress(*columns, console=error_console(), disable=not shown)
+    task = bar.add_task("", total=1, start=True)
 
-        def report(done: int, total: int, text: str) -> None:
-            bar.update(task, completed=done, total=max(total, 1), text=escape(text))
+    def report(done: int, total: int, text: str) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=max(total, 1), description=escape(text))
 
+    try:
         yield report
+    finally:
+        bar.stop()

@@ -67,7 +67,12 @@ def program(
         crossbar = work.crossbar(region)
         if not as_json:
             output_console().print(work.header, soft_wrap=True)
-        with progress_bar("programming", shown=not as_json) as progress:
+        with progress_bar(shown=not as_json) as bar:
+            before = work.ledger.counts.pulses
+
+            def progress(done: int, total: int, text: str) -> None:
+                bar(done, total, f"{text}, {work.ledger.counts.pulses - before:,} pulses")
+
             try:
                 report = crossbar.program(wanted, progress=progress, **settings)
             except ProgramInterruptedError as interrupt:

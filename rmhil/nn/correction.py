@@ -31,9 +31,11 @@ def fit_gains(matrix: Floats, wanted: Floats, readout: Floats) -> tuple[Floats, 
         r, shape `(n_bl,)`, largest magnitude 1; D, shape `(n_out, n_sl)`. If the matrix is what the mapping meant it
         to be, they are ones and `readout`.
     """
-    used = matrix @ readout.T
-    gains = readout * _ratio(float(np.sum(used * wanted.T)), float(np.sum(used * used)))
-    factors = np.ones(len(matrix))
+    factors, gains = np.ones(len(matrix)), readout
+    alike = float(np.sum((matrix @ readout.T) * wanted.T))
+    if alike <= 0.0:  # weights of zero, or a tile that holds nothing like them
+        return factors, gains
+    gains = readout * alike / float(np.sum((matrix @ readout.T) ** 2))
     for _ in range(_ROUNDS):
         gains = _fit_outputs(matrix * factors[:, None], wanted, gains)
         factors = _fit_inputs(matrix @ gains.T, wanted)
@@ -63,7 +65,3 @@ def _fit_inputs(effective: Floats, wanted: Floats) -> Floats:
     energy = np.sum(effective * effective, axis=1)
     ridge = _RIDGE * float(energy.mean()) + np.finfo(float).tiny
     return np.asarray((np.sum(effective * wanted.T, axis=1) + ridge) / (energy + ridge))
-
-
-def _ratio(above: float, below: float) -> float:
-    return above / below if below > 0 else 1.0

@@ -103,16 +103,16 @@ class Deployment:
     Attributes:
         crossbars: the arrays.
         matrices: what is on them, by layer name.
-        placement: where.
         recipe: how.
+        reports: of the last programming, one a crossbar.
     """
 
     def __init__(self, crossbars: Sequence[Crossbar], recipe: Recipe, weights: Matrices) -> None:
         self.crossbars, self.recipe = list(crossbars), recipe
-        self.placement = _placement(weights, self.crossbars, recipe.mapping)
+        self._bins = tuple(each for number, crossbar in enumerate(crossbars) for each in _bins(number, crossbar))
         self.matrices = {
             name: MatrixOnArrays(self.crossbars, tiles, recipe.mapping, weights[name].shape)
-            for name, tiles in self.placement.tiles.items()
+            for name, tiles in _placed(weights, self.crossbars, self._bins, recipe.mapping).items()
         }
         self.reports: list[ProgramReport] = []
         self._faulty = self._held_by(())
@@ -122,6 +122,11 @@ class Deployment:
 
     def __reduce__(self) -> tuple[object, tuple[()]]:
         return (_nowhere, ())
+
+    @property
+    def placement(self) -> Placement:
+        """Where the tiles lie."""
+        return Placement({name: tuple(matrix.tiles) for name, matrix in self.matrices.items()}, self._bins)
 
     def program(self, weights: Matrices, rewrite: bool, progress: Progress | None) -> list[ProgramReport]:
         """Write weights to the cells; until `calibrate`, no layer will compute.
@@ -209,8 +214,10 @@ def check_apart(crossbars: Sequence[Crossbar]) -> None:
                 raise ConfigError(f"{other!r} and {one!r} of arrays share cells")
 
 
-def _placement(weights: Matrices, crossbars: Sequence[Crossbar], mapping: Mapping) -> Placement:
-    bins = [each for number, crossbar in enumerate(crossbars) for each in _bins(number, crossbar)]
+def _placed(
+    weights: Matrices, crossbars: Sequence[Crossbar], bins: Sequence[Bin], mapping: Mapping
+) -> dict[str, list[Tile]]:
+    """Cut every matrix to tiles that any of the arrays can hold, and give each tile its place."""
     n_bl = min(each.shape[0] for each in bins)
     n_sl = min(each.shape[1] for each in bins)
     cuts = [
@@ -228,7 +235,7 @@ def _placement(weights: Matrices, crossbars: Sequence[Crossbar], mapping: Mappin
         largest = float(np.abs(weights[name][group, block.outputs, block.inputs]).max())
         window = mapping.window(crossbars[site.crossbar].spec)
         tiles[name].append(Tile(group, block, site, largest, mapping.scale(largest, window)))
-    return Placement({name: tuple(each) for name, each in tiles.items()}, tuple(bins))
+    return tiles
 
 
 def _bins(number: int, crossbar: Crossbar) -> list[Bin]:

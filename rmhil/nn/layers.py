@@ -111,6 +111,8 @@ class _AnalogModule(nn.Module):
         groups, batch, n_in = x.shape
         measured = self.measured_weight.view(groups, -1, n_in)
         if batch == 0 or not self.in_the_loop:
+            if self.input_range != "dynamic":
+                x = x.clamp(-self.input_range, self.input_range)
             return x @ measured.transpose(1, 2).to(x.dtype)
         return array_product(x, measured, self._drive)
 

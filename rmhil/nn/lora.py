@@ -238,18 +238,13 @@ class LoraBranch(nn.Module):
         master: torch.Tensor = getattr(self, key)
         bits = self.bank.format.bits(master.shape)
         if not is_functorch_wrapped_tensor(master):  # a function transform looks at what is there already
-            if not self._holds(key):
+            held = self._holds(key)
+            if not held:
                 self.bank.count_write(bits)
-            self._written[key] = (self._snapshot(key), _version(master))
+            if not held or self._written[key][1] is None or not _alike(self._written[key][0], master):
+                self._written[key] = (master.detach().clone(), _version(master))
         self.bank.count_read(bits)
         return self.bank.stored(master)
-
-    def _snapshot(self, key: str) -> torch.Tensor:
-        """A copy of the matrix; the one of last time, where it is still good."""
-        master: torch.Tensor = getattr(self, key)
-        if key in self._written and _same_bits(self._written[key][0], master):
-            return self._written[key][0]
-        return master.detach().clone()
 
     def _holds(self, key: str) -> bool:
         """Whether the bank holds this matrix as it is now.

@@ -20,7 +20,6 @@ class LoraAnalogConv2d(Conv2d):
         super().update_layer(adapter_name, *args, **kwargs)
         for factors in (self.lora_A, self.lora_B):
             factors[adapter_name] = _digital(cast("nn.Conv2d", factors[adapter_name]))
-        self.set_adapter(self.active_adapters, inference_mode=kwargs["config"].inference_mode)
 
 
 def _digital(factor: nn.Conv2d) -> nn.Conv2d:
@@ -33,6 +32,6 @@ def _digital(factor: nn.Conv2d) -> nn.Conv2d:
         groups=factor.groups,
         bias=factor.bias is not None,
     )
-    plain.weight = nn.Parameter(factor.weight.detach())
+    plain.weight = nn.Parameter(factor.weight.detach(), requires_grad=factor.weight.requires_grad)
     plain.bias = factor.bias
     return plain

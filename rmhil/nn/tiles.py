@@ -215,7 +215,7 @@ class _Strip:
         volts = parts.to(self._factors) * self._factors
         result = self.crossbar.mvm(volts, self._bl, self._sl, self._arrays, on_over_range="carry")
         outputs = torch.baddbmm(self._zero, result.currents, self._gains)
-        if not result.over_range.any():
+        if not result.over_range.view(torch.uint8).max():  # `any` takes twenty times as long
             return outputs, None
         return outputs, torch.bmm(result.over_range.to(outputs.dtype), (self._gains != 0).to(outputs.dtype)) > 0
 

@@ -43,13 +43,13 @@ def write_report(run: Run, path: Path | None = None) -> Path:
     maps = {name: run.load_map(name) for name in run.map_names()}
     results, ledger = run.results(), run.ledger()
     job = job_results(results)
+    tables, workloads = _cost_tables(results, job)
     with style():
         parts = [
             ("Accuracy", _accuracy_pictures(job), _accuracy_html(job)),
             ("Embedding", _embedding_pictures(run, job), ""),
             ("Conductance", _map_pictures(maps, job), ""),
         ]
-        tables, workloads = _cost_tables(results, job)
         cost_pictures = [cost.cost_picture(tables, workloads)] if tables else []
     parts.append(("Cost", cost_pictures, _cost_html(tables, workloads)))
     pictures = [shown for _, group, _ in parts for shown in group]

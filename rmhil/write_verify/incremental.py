@@ -48,8 +48,9 @@ class Incremental:
     Attributes:
         name: of the policy.
         set_amplitude: V on the BL during a SET (estimate, range 1.5 to 2.5).
-        gate_start, gate_step, gate_stop: V, the gate ramp of a SET: from below the transistor's threshold
-            in steps of about 1.5 uS to well above the window (estimate).
+        gate_start, gate_step, gate_stop: V, the gate ramp of a SET: from about the transistor's threshold
+            in steps of about 1 uS, as fine as the tightest usual tolerance, to well above the window (estimate,
+            step 0.02 to 0.05; coarser steps take fewer pulses).
         reset_start, reset_step: V, the amplitude ramp of a RESET, up to the limit of the spec (estimate).
         response: S, a change below this in answer to a strong pulse is no answer.
     """
@@ -57,7 +58,7 @@ class Incremental:
     name: str = "incremental"
     set_amplitude: Volts = 2.0
     gate_start: Volts = 0.9
-    gate_step: Volts = 0.05
+    gate_step: Volts = 0.03
     gate_stop: Volts = 4.0
     reset_start: Volts = 0.8
     reset_step: Volts = 0.05

@@ -42,8 +42,8 @@ FORMING = Ramp(operation=Operation.FORM, start=2.2, step=0.1, gate_voltage=1.6)
 """V. Forming of 1T1R TaOx cells takes about 3 V (estimate, range 2.2 to 4.0); the low gate voltage keeps
 the new filament thin (estimate, range 1.2 to 2.0)."""
 
-ERASING = Ramp(operation=Operation.RESET, start=1.5, step=0.1, gate_voltage=None)
-"""V. A RESET at 1.5 V or above leaves a TaOx cell near its high-resistance state (estimate, range 1.2 to 2.0)."""
+ERASING = Ramp(operation=Operation.RESET, start=2.0, step=0.1, gate_voltage=None)
+"""V. A RESET at 2 V or above leaves a TaOx cell in its high-resistance state (estimate, range 1.6 to 2.4)."""
 
 FORMED_FRACTION = 0.05
 """1: a cell below this share of the window's lower end has no filament. A virgin cell reads a few nS, the

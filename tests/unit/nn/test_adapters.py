@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,38 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rmhil.errors import (
-    ConfigError,
-    MergeRefusedError,
-    OutOfRangeError,
-    RmhilError,
-    SramCapacityError,
-    UnknownNameError,
-)
+from rmhil.errors import UnknownNameError
 from rmhil.ledger import Ledger
 from rmhil.nn import adapters as A
 from rmhil.nn.sram import SRAM_FORMATS, SramBank
-
-
-class ChannelMixing(nn.Module):
-    """The part of the face mixer that is adapted: widths and applications of arXiv 2601.10037."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.up = nn.ModuleList(nn.Linear(20, 32, bias=False) for _ in range(2))
-        self.down = nn.ModuleList(nn.Linear(32, 20, bias=False) for _ in range(2))
-        self.token = nn.Linear(16, 16, bias=False)
-        self.head = nn.Linear(20, 6, bias=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for up, down in zip(self.up, self.down, strict=True):
-            x = x + self.token(x.transpose(1, 2)).transpose(1, 2)
-            x = x + down(F.gelu(up(x)))
-        scores: torch.Tensor = self.head(x.mean(1))
-        return scores
-
-
-MIXED = ("up.0", "up.1", "down.0", "down.1", "head")
+from tests.unit.nn.mixer import MIXED, ChannelMixing, stir
 
 
 @pytest.fixture
@@ -54,25 +26,6 @@ def model() -> ChannelMixing:
 @pytest.fixture
 def bank() -> SramBank:
     return SramBank(1 << 16)
-
-
-def snapshot(model: nn.Module) -> dict[str, Any]:
-    """Everything that a refused request must leave alone."""
-    return {
-        "state": {name: value.clone() for name, value in model.state_dict().items()},
-        "trainable": [name for name, parameter in model.named_parameters() if parameter.requires_grad],
-        "modules": [name for name, _ in model.named_modules()],
-        "hooks": [len(module._forward_hooks) for module in model.modules()],
-        "enabled": [A.get_adapter(model, name).enabled for name in A.adapter_names(model)],
-    }
-
-
-def stir(model: nn.Module, name: str, seed: int = 3) -> None:
-    """Give an adapter something to say."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for branch in A.get_adapter(model, name).branches.values():
-            branch.B.normal_(std=0.1, generator=generator)
 
 
 @pytest.mark.parametrize(("rank", "parameters"), [(6, 1404), (8, 1872)])
@@ -139,65 +92,6 @@ def test_attention_projections_that_are_never_called_are_no_targets(bank: SramBa
     assert A.add_adapter(model, "one", rank=2, alpha=1.0, bank=bank).layers == ("head",)
     with pytest.raises(UnknownNameError, match="known: head"):
         A.add_adapter(model, "two", rank=2, alpha=1.0, bank=bank, targets=["attention.out_proj"])
-
-
-REFUSED: dict[str, tuple[dict[str, Any], type[RmhilError], str]] = {
-    "unknown layer": ({"targets": ["up.0", "tail"]}, UnknownNameError, "unknown layer 'tail'; known: down.0"),
-    "one string": ({"targets": "head"}, ConfigError, "list of names"),
-    "no layer": ({"targets": []}, ConfigError, "no nn.Linear"),
-    "rank zero": ({"rank": 0}, OutOfRangeError, "rank = 0"),
-    "rank of a half": ({"rank": 2.5}, ConfigError, "rank = 2.5"),
-    "alpha zero": ({"alpha": 0.0}, OutOfRangeError, "alpha"),
-    "alpha NaN": ({"alpha": float("nan")}, OutOfRangeError, "alpha"),
-    "alpha infinite": ({"alpha": float("inf")}, OutOfRangeError, "alpha"),
-    "unknown scaling": ({"scaling": "rank"}, UnknownNameError, "alpha/sqrt"),
-    "seed and generator": ({"seed": 1, "generator": torch.Generator()}, ConfigError, "not both"),
-    "does not fit": ({"rank": 6}, SramCapacityError, "bytes asked for, 96 free of 3000 bytes"),
-    "taken": ({"name": "kept"}, ConfigError, "'kept' already; adapters: kept"),
-    "empty name": ({"name": ""}, ConfigError, "cannot be called"),
-    "dotted name": ({"name": "a.b"}, ConfigError, "cannot be called"),
-    "path as name": ({"name": "../a"}, ConfigError, "cannot be called"),
-    "name of torch": ({"name": "keys"}, ConfigError, "cannot be called"),
-    "state of torch": ({"name": "training"}, ConfigError, "cannot be called"),
-}
-
-
-@pytest.mark.parametrize("case", list(REFUSED))
-def test_a_refused_adapter_leaves_the_model_and_the_bank_as_they_were(model: ChannelMixing, case: str) -> None:
-    wrong, error, message = REFUSED[case]
-    bank = SramBank(3000)
-    kept = A.add_adapter(model, "kept", rank=2, alpha=1.0, bank=bank, targets=MIXED)
-    bank.allocate("other", bank.available - 96)
-    model.up[0].requires_grad_(True)
-    before, used, random = snapshot(model), bank.used, torch.get_rng_state()
-    request = {"name": "new", "rank": 1, "alpha": 1.0, "bank": bank, **wrong}
-    with pytest.raises(error, match=message):
-        A.add_adapter(model, **request)
-    after = snapshot(model)
-    torch.testing.assert_close(after.pop("state"), before.pop("state"), rtol=0, atol=0)
-    assert after == before
-    assert bank.used == used
-    assert torch.equal(torch.get_rng_state(), random)
-    assert not kept.frozen
-
-
-def test_a_rank_that_groups_do_not_divide_names_the_layer(bank: SramBank) -> None:
-    model = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4))
-    with pytest.raises(ConfigError, match=r"layer '0': rank 6 .* 4 groups"):
-        A.add_adapter(model, "one", rank=6, alpha=1.0, bank=bank)
-
-
-def test_a_layer_that_uses_the_name_itself_is_left_alone(bank: SramBank) -> None:
-    model = nn.Sequential(nn.Linear(2, 2))
-    model[0].adapters = "mine"
-    with pytest.raises(ConfigError, match="'adapters' of its own"):
-        A.add_adapter(model, "one", rank=1, alpha=1.0, bank=bank)
-
-
-def test_a_layer_without_weights_is_refused(bank: SramBank) -> None:
-    model = nn.Sequential(nn.LazyLinear(3))
-    with pytest.raises(ConfigError, match="no weights yet"):
-        A.add_adapter(model, "one", rank=1, alpha=1.0, bank=bank)
 
 
 def test_whole_numbers_of_numpy_are_whole_numbers(model: ChannelMixing, bank: SramBank) -> None:
@@ -330,32 +224,6 @@ def test_an_adapter_can_be_removed_from_a_part_of_a_model(model: ChannelMixing, 
     assert "head" not in A.get_adapter(model, "one").layers
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        A.get_adapter,
-        A.remove_adapter,
-        A.enable_adapter,
-        A.disable_adapter,
-        A.freeze_adapter,
-        A.unfreeze_adapter,
-        A.adapter_parameters,
-        A.merge,
-    ],
-)
-def test_an_unknown_adapter_lists_the_known_ones(model: ChannelMixing, bank: SramBank, function: Any) -> None:  # noqa: ANN401
-    A.add_adapter(model, "one", rank=1, alpha=1.0, bank=bank)
-    with pytest.raises(UnknownNameError, match="unknown adapter 'two'; known: one"):
-        function(model, "two")
-
-
-@pytest.mark.parametrize("name", [None, "one"])
-def test_merging_is_refused_with_the_reason(model: ChannelMixing, bank: SramBank, name: str | None) -> None:
-    A.add_adapter(model, "one", rank=1, alpha=1.0, bank=bank)
-    with pytest.raises(MergeRefusedError, match=r"conductance map.*reprogram"):
-        A.merge(model, name)
-
-
 def test_parameters_are_those_of_the_adapter(model: ChannelMixing, bank: SramBank) -> None:
     one = A.add_adapter(model, "one", rank=1, alpha=1.0, bank=bank)
     two = A.add_adapter(model, "two", rank=1, alpha=1.0, bank=bank)
@@ -392,14 +260,6 @@ def test_a_bank_without_a_ledger_takes_the_one_of_the_model(model: ChannelMixing
     own = SramBank(1 << 14, ledger=Ledger())
     A.add_adapter(model, "two", rank=2, alpha=1.0, bank=own)
     assert own.ledger is not ledger
-
-
-def test_a_refused_adapter_connects_no_ledger(model: ChannelMixing) -> None:
-    model.ledger = Ledger()
-    bank = SramBank(10)
-    with pytest.raises(SramCapacityError):
-        A.add_adapter(model, "one", rank=2, alpha=1.0, bank=bank)
-    assert bank.ledger is None
 
 
 def test_an_adapter_tells_what_it_is(model: ChannelMixing, bank: SramBank) -> None:

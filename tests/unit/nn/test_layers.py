@@ -129,6 +129,13 @@ def test_off_the_arrays_the_measured_weights_are_used_and_nothing_is_driven(sim:
     assert layer.ledger.counts != before  # type: ignore[union-attr]
 
 
+def test_off_the_arrays_a_fixed_range_clips_too(sim: SimBackend) -> None:
+    layer = linear(sim, input_range=1.0)
+    with off_the_arrays(layer):
+        x = torch.tensor([0.5, -1.5, 1.0, -1.0, 2.0, 0.0])
+        assert torch.equal(layer(x), layer(x.clamp(-1, 1)))
+
+
 # ---- backward -------------------------------------------------------------------------------------------------------
 
 

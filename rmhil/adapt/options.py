@@ -1,0 +1,168 @@
+"""The options that all trainings share, and what they come to once checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, TypedDict
+
+import torch
+from torch import nn
+
+from rmhil.adapt.data import Data, DataLike, as_data
+from rmhil.adapt.objectives import SampleLoss, cross_entropy
+from rmhil.adapt.rules import VALIDATION, DivergenceGuard, LowestLoss, Selection, StopRule
+from rmhil.errors import ConfigError, OutOfRangeError, UnknownNameError
+from rmhil.ledger import Ledger
+from rmhil.program_report import Progress
+
+Validation: TypeAlias = DataLike | Mapping[str, DataLike]
+"""Validation samples, in named groups where a rule asks for groups; unnamed ones are the group `validation`."""
+
+OptimizerFactory: TypeAlias = Callable[[list[nn.Parameter], float], torch.optim.Optimizer]
+
+OPTIMIZERS: dict[str, OptimizerFactory] = {
+    "adam": lambda parameters, lr: torch.optim.Adam(parameters, lr),
+    "adamw": lambda parameters, lr: torch.optim.AdamW(parameters, lr),
+    "sgd": lambda parameters, lr: torch.optim.SGD(parameters, lr, momentum=0.9),
+}
+"""Optimisers by name, with torch's defaults; `sgd` has a momentum of 0.9."""
+
+
+class TrainOptions(TypedDict, total=False):
+    """Keyword arguments of `train`, `learn`, `unlearn` and `restore`.
+
+    Attributes:
+        steps: optimiser steps. Give this or `epochs`.
+        epochs: passes over the samples.
+        lr: learning rate.
+        optimizer: `adam`, `adamw`, `sgd`, or a function of parameters and learning rate.
+        batch_size: samples in a step, drawn without repeats until all were seen; None means all of them.
+        loss: of each sample; cross-entropy unless told otherwise.
+        adapter: name of the adapter to train, and nothing else.
+        parameters: what to train; None means everything that requires gradients.
+        validation: samples for selection and stopping.
+        select: which checkpoint is kept at the end; the lowest loss of the group `validation` unless told otherwise.
+        stop: rules, any of which ends the training.
+        evaluate_every: steps from one evaluation to the next.
+        guard: against divergence; None for none.
+        checkpoint: file to resume from and to write to.
+        checkpoint_every: steps from one writing to the next.
+        seed: of batches and of all other random choices of the training.
+        progress: told how many steps are done.
+        ledger: where steps are counted; the model's own (`model.ledger`) unless told otherwise.
+    """
+
+    steps: int | None
+    epochs: int | None
+    lr: float
+    optimizer: Literal["adam", "adamw", "sgd"] | OptimizerFactory
+    batch_size: int | None
+    loss: SampleLoss
+    adapter: str | None
+    parameters: Sequence[nn.Parameter] | None
+    validation: Validation | None
+    select: Selection | None
+    stop: StopRule | Sequence[StopRule]
+    evaluate_every: int
+    guard: DivergenceGuard | None
+    checkpoint: str | Path | None
+    checkpoint_every: int
+    seed: int
+    progress: Progress | None
+    ledger: Ledger | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Checked options of one training on a known number of samples; attributes as in `TrainOptions`."""
+
+    steps: int
+    lr: float
+    optimizer: str
+    make_optimizer: OptimizerFactory
+    batch_size: int | None
+    loss: SampleLoss
+    validation: Mapping[str, Data]
+    select: Selection
+    stop: tuple[StopRule, ...]
+    evaluate_every: int
+    guard: DivergenceGuard | None
+    checkpoint: Path | None
+    checkpoint_every: int
+    seed: int
+    progress: Progress | None
+
+
+def settings_of(options: TrainOptions, samples: int) -> Settings:
+    """Check the options of a training.
+
+    Raises:
+        ConfigError: `steps` and `epochs` were both given, or neither.
+        UnknownNameError: no such option or optimiser.
+        OutOfRangeError, ShapeError: a value is not usable.
+    """
+    for key in options:
+        if key not in TrainOptions.__annotations__:
+            raise UnknownNameError("option", key, list(TrainOptions.__annotations__))
+    batch_size = options.get("batch_size")
+    lr = options.get("lr", 0.01)
+    if batch_size is not None:
+        _check_count("batch_size", batch_size)
+    if not 0 < lr < math.inf:
+        raise OutOfRangeError("lr", lr, 0, math.inf, "")
+    for name in ("evaluate_every", "checkpoint_every"):
+        _check_count(name, options.get(name, 1))  # type: ignore[arg-type]  # both are whole numbers
+    name, factory = _optimizer(options.get("optimizer", "adam"))
+    stop = options.get("stop", ())
+    checkpoint = options.get("checkpoint")
+    return Settings(
+        steps=_steps(options.get("steps"), options.get("epochs"), samples, batch_size),
+        lr=lr,
+        optimizer=name,
+        make_optimizer=factory,
+        batch_size=None if batch_size is None or batch_size >= samples else batch_size,
+        loss=options.get("loss", cross_entropy),
+        validation=_groups(options.get("validation")),
+        select=options.get("select") or LowestLoss(),
+        stop=tuple(stop) if isinstance(stop, Sequence) else (stop,),
+        evaluate_every=options.get("evaluate_every", 1),
+        guard=options.get("guard", DivergenceGuard()),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        checkpoint_every=options.get("checkpoint_every", 10),
+        seed=options.get("seed", 0),
+        progress=options.get("progress"),
+    )
+
+
+def _steps(steps: int | None, epochs: int | None, samples: int, batch_size: int | None) -> int:
+    if (steps is None) == (epochs is None):
+        raise ConfigError("give either steps or epochs")
+    if steps is not None:
+        return _check_count("steps", steps)
+    assert epochs is not None
+    return _check_count("epochs", epochs) * (1 if batch_size is None else math.ceil(samples / batch_size))
+
+
+def _check_count(name: str, value: int) -> int:
+    if value < 1:
+        raise OutOfRangeError(name, value, 1, math.inf, "")
+    return value
+
+
+def _optimizer(given: str | OptimizerFactory) -> tuple[str, OptimizerFactory]:
+    if not isinstance(given, str):
+        return getattr(given, "__qualname__", type(given).__name__), given
+    if given not in OPTIMIZERS:
+        raise UnknownNameError("optimizer", given, list(OPTIMIZERS))
+    return given, OPTIMIZERS[given]
+
+
+def _groups(given: Validation | None) -> dict[str, Data]:
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return {name: as_data(name, data) for name, data in given.items()}
+    return {VALIDATION: as_data(VALIDATION, given)}

@@ -1,0 +1,38 @@
+"""What all tests share: the bench option, deterministic property tests, one thread, small simulated chips."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch or numpy are imported: the arrays of the tests are too small for a second thread to pay.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from sim_backend import SimBackend
+
+settings.register_profile("rmhil", deadline=None, derandomize=True)
+settings.load_profile("rmhil")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bench", metavar="CONFIG", help="bench configuration (TOML); runs the contract on it as well")
+
+
+@pytest.fixture
+def open_sim() -> Iterator[Callable[..., SimBackend]]:
+    """Opens simulated chips, 16 x 12 unless told otherwise, and closes them after the test."""
+    from sim_backend import open_backend
+
+    with ExitStack() as stack:
+
+        def opener(**options: Any) -> SimBackend:
+            return stack.enter_context(open_backend(**({"n_bl": 16, "n_sl": 12, "seed": 7} | options)))
+
+        yield opener

@@ -1,0 +1,218 @@
+"""`program`, `verify`, `read` and `mvm` on a small simulated array."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rmhil.store import Run
+from tests.unit.cli.conftest import SIZE, CommandLine
+
+TOLERANCE = 2e-6
+"""S, the default of the commands."""
+
+
+def test_a_programmed_map_is_there_in_the_next_command(command_line: CommandLine, target: Path) -> None:
+    programmed = command_line.json("program", target, *command_line.small)
+    assert programmed["cells"] == SIZE**2
+    assert programmed["converged_fraction"] > 0.9
+    verified = command_line.json("verify", target, *command_line.again, "--averages", 8)
+    assert verified["within_fraction"] > 0.9
+    assert verified["run"] == programmed["run"]
+
+
+def test_a_run_keeps_everything_that_was_done(command_line: CommandLine, target: Path) -> None:
+    command_line("program", target, *command_line.small)
+    command_line("verify", target, *command_line.again)
+    command_line("read", *command_line.again)
+    command_line("read", *command_line.again)
+    run = Run.open("latest", command_line.folder / "runs")
+    assert run.status == "complete"
+    assert run.map_names() == ["program", "verify", "read", "read-2"]
+    assert [step.kind for step in run.steps()] == ["program", "verify", "read", "read"]
+    ledger = run.ledger()
+    assert ledger is not None
+    kept = run.load_map("program")
+    given = sum(int(kept[f"{kind}_pulses"].sum()) for kind in ("form", "set", "reset"))
+    assert ledger.counts.pulses == given > 0
+    assert ledger.counts.reads >= 4 * SIZE**2
+    assert run.record.command.startswith("rmhil program")
+    run.close()
+
+
+def test_cells_in_tolerance_are_not_pulsed_again(command_line: CommandLine, target: Path) -> None:
+    command_line("program", target, *command_line.small, "--tolerance", 1e-6)
+    again = command_line.json("program", target, *command_line.again, "--tolerance", 4e-6)
+    assert again["pulses"]["form"] + again["pulses"]["set"] + again["pulses"]["reset"] <= 2 * again["outcomes"]["stuck"]
+
+
+def test_the_same_seed_gives_the_same_run(command_line: CommandLine, target: Path) -> None:
+    first, second = (command_line.json("program", target, *command_line.small) for _ in range(2))
+    assert first.pop("run") != second.pop("run")
+    assert first == second
+
+
+def test_nan_in_the_target_leaves_cells_alone(command_line: CommandLine) -> None:
+    wanted = np.full((SIZE, SIZE), np.nan)
+    wanted[2, 3] = 40e-6
+    report = command_line.json("program", command_line.save("one.npy", wanted), *command_line.small)
+    assert report["cells"] == 1
+    assert report["outcomes"]["left_alone"] == SIZE**2 - 1
+
+
+def test_a_region_takes_files_of_its_own_shape(command_line: CommandLine) -> None:
+    region = ("--region", "2:5,:4")
+    wanted = command_line.save("part.npy", np.full((3, 4), 50e-6))
+    assert command_line.json("program", wanted, *command_line.small, *region)["cells"] == 12
+    result = command_line.folder / "map"
+    command_line("read", *command_line.again, *region, "--to", result)
+    assert np.load(result).shape == (3, 4)
+    kept = Run.open("latest", command_line.folder / "runs").load_map("program")
+    assert kept["bl"].values.tolist() == [2, 3, 4]
+    assert kept["sl"].values.tolist() == [0, 1, 2, 3]
+
+
+def test_mvm_gives_the_currents_of_the_programmed_map(command_line: CommandLine, target: Path) -> None:
+    command_line("program", target, *command_line.small)
+    volts = command_line.save("volts.npy", np.full((2, SIZE), [[0.1], [-0.2]]))
+    out = command_line.folder / "currents.npy"
+    result = command_line.json("mvm", volts, *command_line.again, "--to", out)
+    currents = np.load(out)
+    np.testing.assert_allclose(currents, result["currents_amperes"])
+    ideal = np.load(volts) @ np.load(target)
+    # lines, tolerance and converters together stay well below a tenth here: 8 BLs, 250 ohm of routing
+    np.testing.assert_allclose(currents, ideal, rtol=0.1, atol=1e-6)
+
+
+def test_text_and_json_go_to_stdout_alone(command_line: CommandLine, target: Path) -> None:
+    shown = command_line("program", target, *command_line.small)
+    assert "within 2 uS" in shown
+    assert "sim(taox180, seed=7" in shown
+
+
+def bad_inputs() -> dict[str, tuple[np.ndarray, tuple[str, ...], str]]:
+    good = np.full((SIZE, SIZE), 40e-6)
+    infinite, outside = good.copy(), good.copy()
+    infinite[0, 0], outside[0, 0] = np.inf, 200e-6
+    return {
+        "wrong shape": (good[:, 1:], (), "target has shape"),
+        "infinite": (infinite, (), "infinite"),
+        "outside the window": (outside, (), "target"),
+        "negative tolerance": (good, ("--tolerance", "-1e-6"), "tolerance"),
+        "tolerance that is no number": (good, ("--tolerance", "nan"), "tolerance"),
+        "unknown policy": (good, ("--policy", "magic"), "unknown policy 'magic'"),
+        "region beyond the array": (good, ("--region", "0:99,0:8"), "region"),
+        "region of another form": (good, ("--region", "all"), "region 'all'"),
+        "empty region": (good, ("--region", "3:3,0:8"), "no BL"),
+        "text": (np.array(["a"]), (), "real numbers"),
+        "complex": (good + 1j, (), "real numbers"),
+    }
+
+
+@pytest.mark.parametrize("case", list(bad_inputs()))
+def test_a_bad_target_is_refused_and_leaves_nothing_behind(command_line: CommandLine, case: str) -> None:
+    values, options, complaint = bad_inputs()[case]
+    said = command_line("program", command_line.save("bad.npy", values), *command_line.small, *options, code=2)
+    assert complaint in said
+    assert command_line.runs == []
+
+
+@pytest.mark.parametrize(
+    ("volts", "complaint"),
+    [
+        (np.full(SIZE, 0.201), "0.2 V"),
+        (np.full(SIZE, np.nan), "NaN"),
+        (np.full(SIZE + 1, 0.1), "shape"),
+        (np.array([]), "shape"),
+    ],
+)
+def test_bad_voltages_are_refused(command_line: CommandLine, volts: np.ndarray, complaint: str) -> None:
+    said = command_line("mvm", command_line.save("volts.npy", volts), *command_line.small, code=2)
+    assert complaint in said
+    assert command_line.runs == []
+
+
+def test_a_refused_command_leaves_an_older_run_as_it_was(command_line: CommandLine, target: Path) -> None:
+    command_line("program", target, *command_line.small)
+    before = Run.open("latest", command_line.folder / "runs").ledger()
+    command_line("verify", command_line.save("bad.npy", np.zeros((2, 2))), *command_line.again, code=2)
+    run = Run.open("latest", command_line.folder / "runs")
+    after = run.ledger()
+    assert before is not None
+    assert after is not None
+    assert before.counts == after.counts
+    assert command_line.json("verify", target, *command_line.again)["within_fraction"] > 0.9
+
+
+@pytest.mark.parametrize("command", ["program", "verify", "mvm"])
+def test_a_missing_or_foreign_file_is_refused(command_line: CommandLine, command: str) -> None:
+    assert "no file" in command_line(command, "nowhere.npy", *command_line.small, code=2)
+    foreign = command_line.folder / "foreign.npy"
+    foreign.write_text("not an array")
+    assert "not a readable .npy file" in command_line(command, foreign, *command_line.small, code=2)
+    truncated = command_line.save("short.npy", np.zeros((SIZE, SIZE)))
+    truncated.write_bytes(truncated.read_bytes()[:-9])
+    assert "not a readable .npy file" in command_line(command, truncated, *command_line.small, code=2)
+    pickled = command_line.folder / "pickled.npy"
+    np.save(pickled, np.array([{}], dtype=object), allow_pickle=True)
+    assert "not a readable .npy file" in command_line(command, pickled, *command_line.small, code=2)
+    assert command_line.runs == []
+
+
+def test_an_unknown_backend_lists_those_installed(command_line: CommandLine, target: Path) -> None:
+    said = command_line("program", target, "--backend", "dream", code=2)
+    assert "unknown backend 'dream'" in said
+    assert "sim" in said
+
+
+def test_a_bad_configuration_is_refused(command_line: CommandLine, target: Path) -> None:
+    assert "no configuration file" in command_line("program", target, "--config", "nowhere.toml", code=2)
+    command_line.config.write_text("n_bit_lines = 8\n")
+    assert "n_bit_lines" in command_line("program", target, *command_line.small, code=2)
+
+
+def test_a_run_says_which_array_it_is_on(command_line: CommandLine, target: Path) -> None:
+    command_line("program", target, *command_line.small)
+    said = command_line("read", *command_line.again, "--seed", 3, code=2)
+    assert "--seed cannot be given with --run" in said
+
+
+def test_a_later_change_of_the_configuration_file_changes_nothing(command_line: CommandLine, target: Path) -> None:
+    command_line("program", target, *command_line.small)
+    command_line.config.write_text("n_bl = 4\n")
+    assert command_line.json("verify", target, *command_line.again)["cells"] == SIZE**2
+
+
+class TestDamagedRun:
+    @pytest.fixture(autouse=True)
+    def _programmed(self, command_line: CommandLine, target: Path) -> None:
+        command_line("program", target, *command_line.small)
+        self.run = command_line.runs[0]
+
+    def test_no_such_run(self, command_line: CommandLine) -> None:
+        said = command_line("read", "--run", "nowhere", "--out", command_line.folder / "runs", code=2)
+        assert "no run directory nowhere" in said
+
+    def test_a_damaged_record(self, command_line: CommandLine) -> None:
+        (self.run / "run.json").write_text("{")
+        assert "run.json" in command_line("read", *command_line.again, code=2)
+
+    def test_a_damaged_state_of_the_cells(self, command_line: CommandLine) -> None:
+        state = self.run / "chip-state.npz"
+        state.write_bytes(state.read_bytes()[:50])
+        assert "chip-state" in command_line("read", *command_line.again, code=2)
+
+    def test_a_missing_state_never_becomes_a_virgin_array(self, command_line: CommandLine) -> None:
+        (self.run / "chip-state.npz").unlink()
+        assert "is missing" in command_line("read", *command_line.again, code=2)
+
+    def test_a_damaged_ledger(self, command_line: CommandLine) -> None:
+        (self.run / "ledger.json").write_text("[]")
+        assert "ledger.json" in command_line("read", *command_line.again, code=2)
+
+    def test_another_chip_than_the_run_was_made_on(self, command_line: CommandLine) -> None:
+        text = (self.run / "run.json").read_text()
+        (self.run / "run.json").write_text(text.replace("sim(taox180, seed=7", "zc706#12"))
+        assert "made on zc706#12" in command_line("read", *command_line.again, code=2)
