@@ -74,7 +74,7 @@ def fit_lines(crossbar: Crossbar) -> LineFit:
     def misfit(routing: Floats) -> Floats:
         return np.asarray((_modelled(spec, conductance, routing) - measured).ravel() / spec.conductance_max)
 
-    fit = least_squares(misfit, nominal, bounds=(0.0, np.inf), x_scale=100.0, diff_step=1e-3)
+    fit = least_squares(misfit, nominal, bounds=(0.0, np.inf), x_scale=100.0, diff_step=[1e-3])
     variance = float(np.sum(fit.fun**2)) / (fit.fun.size - fit.x.size)
     slopes = np.asarray(fit.jac, dtype=np.float64)
     errors = np.sqrt(np.diag(np.linalg.inv(slopes.T @ slopes)) * variance)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import torch
-from loguru import logger
 
 from rmhil.backend import (
     ArraySpec,
@@ -39,6 +38,7 @@ from sim_backend.device import Bias, CycleDraws
 from sim_backend.periphery import Periphery
 from sim_backend.presets import PERIPHERY
 from sim_backend.state import SavedState
+
 if TYPE_CHECKING:
     from rmhil.backend import Backend
 
@@ -247,7 +247,9 @@ class SimBackend:
         rows = torch.from_numpy(one.bl).to(self.device)
         exact = torch.baddbmm(held.offset[:, None, :], driven, held.effective.index_select(1, rows))
         if self._noisy:
-            variance = torch.bmm(driven.square(), held.variance.index_select(1, rows)).add_(self._periphery.adc_noise**2)
+            variance = torch.bmm(driven.square(), held.variance.index_select(1, rows)).add_(
+                self._periphery.adc_noise**2
+            )
             exact += self._periphery.gaussian(variance.sqrt_())
         return self._periphery.convert(exact)
 
@@ -263,10 +265,8 @@ class SimBackend:
 
     def close(self) -> None:
         """`safe`, then refuse everything else."""
-        if not self._closed:
-            self.safe()
-            self._closed = True
-            logger.debug("{} closed", self._spec.provenance)
+        self.safe()
+        self._closed = True
 
     def save_state(self, path: Path) -> None:
         """Write the state of every cell, the clock and the noise generator to one file."""

@@ -41,8 +41,8 @@ def test_unlearning_forgets_one_class_and_keeps_the_others(trained: nn.Module, m
     history = adapt.unlearn(
         model, data.of(2), data.of([0, 1, 3]), method, adapter=adapter, steps=60, lr=0.01,  # type: ignore[arg-type]
         validation={"forgotten": held_out.of(2), "kept": held_out.of([0, 1, 3])},
-        select=adapt.ForgottenThenKept(at_most=CHANCE),
-        stop=adapt.WhenForgotten(at_most=CHANCE, kept_at_least=0.9, in_a_row=4),
+        select=adapt.ForgottenThenKept(at_most=0.05),
+        stop=adapt.WhenForgotten(at_most=0.05, kept_at_least=0.9, in_a_row=4),
     )  # fmt: skip
     assert accuracy(model, [2]) <= CHANCE
     assert accuracy(model, [0, 1, 3]) > 0.9

@@ -236,7 +236,7 @@ def test_settings_out_of_range_are_refused(options: dict[str, float], name: str)
 
 
 def test_an_unknown_option_is_refused() -> None:
-    with pytest.raises(ConfigError, match="unknown option .learning_rate"):
+    with pytest.raises(ConfigError, match="unknown option 'learning_rate'"):
         adapt.train(network(), blobs(), steps=2, learning_rate=0.1)  # type: ignore[call-arg]
 
 
