@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rmhil.backend import (
     ArraySpec,
@@ -119,6 +120,11 @@ class SimBackend:
     def true_conductance(self) -> Floats:
         """S of every cell as it truly is, shape (n_arrays, n_bl, n_sl): what no bench can know."""
         return self._chip.conductance
+
+    @property
+    def stuck_cells(self) -> NDArray[np.bool_]:
+        """Which cells answer to no pulse, shape (n_arrays, n_bl, n_sl): what a bench can only guess."""
+        return self._chip.stuck
 
     @property
     def clock(self) -> Seconds:

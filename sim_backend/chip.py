@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rmhil.backend import Cells, Floats, Ints, Limits
 from rmhil.line_model import series_between
@@ -118,7 +119,7 @@ class Chip:
         return np.asarray(self._state.abs().cpu().numpy().reshape(self._shape))
 
     @property
-    def stuck(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def stuck(self) -> NDArray[np.bool_]:
         """Which cells answer to no pulse, shape (n_arrays, n_bl, n_sl)."""
         cell = self._parameters(torch.arange(self._state_size, device=self.device))
         return np.asarray(cell.stuck.cpu().numpy().reshape(self._shape))

@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -32,7 +32,7 @@ def open_sim() -> Iterator[Callable[..., SimBackend]]:
 
     with ExitStack() as stack:
 
-        def opener(**options: Any) -> SimBackend:
+        def opener(**options: object) -> SimBackend:
             return stack.enter_context(open_backend(**({"n_bl": 16, "n_sl": 12, "seed": 7} | options)))
 
         yield opener

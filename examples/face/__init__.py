@@ -1,1 +1,7 @@
-"""Placeholder docstring, replaced by its owner."""
+"""Face recognition of arXiv 2601.10037: an MLP-Mixer on the Olivetti photographs."""
+
+from __future__ import annotations
+
+from rmhil_examples.face.workload import WORKLOAD
+
+__all__ = ["WORKLOAD"]

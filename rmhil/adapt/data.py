@@ -48,6 +48,11 @@ class Data:
         numbers = self.class_numbers()
         return self[torch.isin(numbers, torch.tensor(wanted, dtype=torch.int64, device=numbers.device))]
 
+    def without(self, classes: int | Iterable[int]) -> Data:
+        """All samples but those of these classes, in their order."""
+        left_out = {classes} if isinstance(classes, int) else set(classes)
+        return self.of(each for each in self.classes if each not in left_out)
+
     def class_numbers(self) -> torch.Tensor:
         """`y`, if it holds class numbers.
 

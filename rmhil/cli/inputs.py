@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rmhil.backend import ArraySpec, Floats
+from rmhil.backend import ArraySpec, Floats, Ints
 from rmhil.errors import ConfigError, InputFileError, OutOfRangeError
 
 _REGION = re.compile(r"(\d*):(\d*),(\d*):(\d*)")
@@ -31,7 +31,7 @@ def load_numbers(path: Path) -> Floats:
     return np.asarray(loaded, dtype=np.float64)
 
 
-def save_numbers(path: Path, values: Floats) -> None:
+def save_numbers(path: Path, values: Floats | Ints) -> None:
     """Write a `.npy` file under exactly this name.
 
     Raises:

@@ -14,7 +14,7 @@ from rmhil.crossbar import Crossbar
 from rmhil.errors import ConfigError, NotFiniteError, NotProgrammedError, ShapeError, UnknownNameError
 from rmhil.ledger import DEPLOYMENT, Ledger
 from rmhil.mapping import DifferentialPair, Mapping
-from rmhil.nn.deployment import Deployment, Recipe, check_apart
+from rmhil.nn.deployment import Deployment, Matrices, Recipe, check_apart
 from rmhil.nn.layers import (
     AnalogConv2d,
     AnalogLayer,
@@ -68,7 +68,7 @@ def convert(
         correct_lines: take back digitally what the resistance of lines costs.
         compensate: shift the other cell of a pair by the error of a cell that cannot be programmed.
         measured_from: `verify reads` through the nominal model of the lines, or `columns`: one BL at a time, with MVMs.
-        averages: readings averaged for each cell of the measured map.
+        averages: readings of each cell, or of each column, averaged for the measured map.
         inplace: change `model` itself; else a deep copy is converted.
         progress: told how many cells are done.
 
@@ -108,6 +108,60 @@ def convert(
     deployment = Deployment([each.counted_in(ledger) for each in arrays], recipe, weights)
     logger.info("{}", deployment.placement)
     deployment.program(weights, rewrite=False, progress=progress)
+    _put_on_arrays(chip, chosen, deployment, weights, input_range)
+    ledger.mark(DEPLOYMENT)
+    return chip
+
+
+def attach(
+    model: nn.Module,
+    arrays: Sequence[Crossbar],
+    recipe: Recipe,
+    *,
+    digital: Sequence[str] = (),
+    input_range: InputRange = "dynamic",
+    weight_max: Dict[str, Sequence[float]] | None = None,
+) -> nn.Module:
+    """Take up a model whose weights are on the arrays already: its cells are read, and none is pulsed.
+
+    Args:
+        model: with the weights that were programmed; it is changed itself.
+        arrays: the same as when it was programmed.
+        recipe: how it was programmed.
+        digital: names of layers that are not on arrays.
+        input_range: as `convert`.
+        weight_max: largest magnitude that each tile was scaled for, by layer; None: that of its weights.
+
+    Returns:
+        The model, as `convert` returns it, but with no reports.
+
+    Raises:
+        ConfigError, UnknownNameError, PlacementError: as `convert`; nothing was driven.
+        ShapeError: `weight_max` was made for other layers or other arrays; nothing was driven.
+    """
+    check_apart(arrays)
+    check_input_range(input_range)
+    _check_free(model)
+    chosen = _chosen(model, digital)
+    weights = {name: matrices_of(layer) for name, layer in chosen.items()}
+    deployment = Deployment([each.counted_in(arrays[0].ledger) for each in arrays], recipe, weights)
+    for name, matrix in deployment.matrices.items():
+        if weight_max is not None:
+            matrix.scale_for(weight_max.get(name, ()))
+        matrix.generation += 1
+    _put_on_arrays(model, chosen, deployment, weights, input_range)
+    return model
+
+
+def _put_on_arrays(
+    chip: nn.Module,
+    chosen: Dict[str, nn.Linear | nn.Conv2d],
+    deployment: Deployment,
+    weights: Matrices,
+    input_range: InputRange,
+) -> None:
+    """Measure what the arrays hold, and let the layers compute with it."""
+    ledger = deployment.crossbars[0].ledger
     measured = deployment.calibrate(weights)
     for name, module in chosen.items():
         layer = _ANALOG[type(module)].adopt(module, input_range)
@@ -116,8 +170,6 @@ def convert(
     _count_macs(chip, ledger)
     connect_ledger(chip, ledger)
     _describe(chip, deployment, ledger)
-    ledger.mark(DEPLOYMENT)
-    return chip
 
 
 def reprogram(

@@ -38,7 +38,7 @@ class Recipe:
         tolerance: S, of the write-verify.
         policy, max_pulses: of the write-verify.
         source: where the measured weights come from.
-        averages: readings averaged for each cell of the measured map.
+        averages: readings, or columns, averaged for the measured map.
         correct_lines: take back digitally what lines cost.
         compensate: let other cells of the same weight make up for cells that cannot be programmed.
     """
@@ -180,7 +180,7 @@ class Deployment:
             for crossbar, target in zip(self.crossbars, self._targets(weights), strict=True):
                 crossbar.verify(target.reshape(crossbar.shape), recipe.tolerance, recipe.averages)
         return {
-            name: matrix.calibrate(weights[name], recipe.source, recipe.correct_lines)
+            name: matrix.calibrate(weights[name], recipe.source, recipe.averages, recipe.correct_lines)
             for name, matrix in self.matrices.items()
         }
 

@@ -11,6 +11,7 @@ import torch
 
 from rmhil.backend import Floats
 from rmhil.crossbar import Crossbar
+from rmhil.errors import ShapeError
 from rmhil.mapping import Block, Mapping, Window
 from rmhil.nn.correction import fit_gains
 from rmhil.placement import Site
@@ -103,6 +104,21 @@ class MatrixOnArrays:
                 scale = self.mapping.scale(largest, self._window(tile))
                 self.tiles[number] = replace(tile, weight_max=largest, scale=scale)
 
+    def scale_for(self, weight_max: Sequence[float]) -> None:
+        """Give each tile the scale that it was programmed with.
+
+        Args:
+            weight_max: largest magnitude that each tile's cells can stand for.
+
+        Raises:
+            ShapeError: not one number a tile; nothing was changed.
+        """
+        if len(weight_max) != len(self.tiles):
+            raise ShapeError("weight_max", (len(weight_max),), f"({len(self.tiles)},), one number a tile")
+        for number, (tile, largest) in enumerate(zip(self.tiles, weight_max, strict=True)):
+            scale = self.mapping.scale(largest, self._window(tile))
+            self.tiles[number] = replace(tile, weight_max=largest, scale=scale)
+
     def write_target(self, weight: Floats, faulty: Sequence[Floats], targets: Sequence[Floats]) -> None:
         """Put the conductances that stand for the weights into one map a crossbar.
 
@@ -118,12 +134,13 @@ class MatrixOnArrays:
             held = faulty[tile.site.crossbar][where]
             targets[tile.site.crossbar][where] = self.mapping.compensate(cells, held, window)
 
-    def calibrate(self, weight: Floats, source: MapSource, correct_lines: bool) -> Floats:
+    def calibrate(self, weight: Floats, source: MapSource, averages: int, correct_lines: bool) -> Floats:
         """Measure what the arrays multiply by and choose the digital factors around it.
 
         Args:
             weight: the wanted weights, shape `shape`.
             source: where the measured matrix comes from.
+            averages: measurements of it, if it is read column by column; verify reads have their own.
             correct_lines: take back, by a factor for each input and a gain for each current, what lines cost.
 
         Returns:
@@ -133,8 +150,9 @@ class MatrixOnArrays:
         effective = np.zeros(self.shape)
         for strip in self._strips:
             wanted = [weight[tile.group, tile.block.outputs, tile.block.inputs] for tile in strip.tiles]
+            measured = [strip.measured(tile, source, averages) for tile in strip.tiles]
             for tile, part in zip(
-                strip.tiles, strip.calibrate(wanted, self.mapping, source, correct_lines), strict=True
+                strip.tiles, strip.calibrate(wanted, self.mapping, measured, correct_lines), strict=True
             ):
                 effective[tile.group, tile.block.outputs, tile.block.inputs] = part
         return effective
@@ -188,12 +206,11 @@ class _Strip:
         return len(self.tiles) == 1 and shape == (1, block.outputs.stop, block.inputs.stop)
 
     def calibrate(
-        self, wanted: Sequence[Floats], mapping: Mapping, source: MapSource, correct_lines: bool
+        self, wanted: Sequence[Floats], mapping: Mapping, measured: Sequence[Floats], correct_lines: bool
     ) -> list[Floats]:
         """Set factors, gains and offsets; return the effective weights of each tile."""
         factors, gains, effective = [], [], []
-        for tile, weight in zip(self.tiles, wanted, strict=True):
-            matrix = self._measured(tile, source)
+        for tile, weight, matrix in zip(self.tiles, wanted, measured, strict=True):
             readout = mapping.readout(len(weight)) / tile.scale
             r, gain = fit_gains(matrix, weight, readout) if correct_lines else (np.ones(len(matrix)), readout)
             factors.append(r * self._volts)
@@ -204,6 +221,14 @@ class _Strip:
         self._gains = torch.as_tensor(np.stack(gains)).to(backend.device, backend.dtype)
         self._zero = -torch.bmm(self._offset().double(), self._gains.double()).to(backend.device, backend.dtype)
         return effective
+
+    def measured(self, tile: Tile, source: MapSource, averages: int) -> Floats:
+        """What the cells of one tile multiply by, in S."""
+        array = tile.site.array
+        if source == "columns":
+            reads = [self.crossbar.measure_columns(self._bl, self._sl, array) for _ in range(averages)]
+            return np.asarray(np.mean(reads, axis=0))
+        return self.crossbar.matrix(self._bl, self._sl, array)
 
     def drive(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Outputs of each tile, `(arrays, batch, n_out)`, and which of them hold a current over range."""
@@ -218,11 +243,6 @@ class _Strip:
         if not result.over_range.view(torch.uint8).max():  # `any` takes twenty times as long
             return outputs, None
         return outputs, torch.bmm(result.over_range.to(outputs.dtype), (self._gains != 0).to(outputs.dtype)) > 0
-
-    def _measured(self, tile: Tile, source: MapSource) -> Floats:
-        if source == "columns":
-            return self.crossbar.measure_columns(self._bl, self._sl, tile.site.array)
-        return self.crossbar.matrix(self._bl, self._sl, tile.site.array)
 
     def _offset(self) -> torch.Tensor:
         """A, shape `(arrays, 1, n_sl)`: mean currents with every input at 0 V."""

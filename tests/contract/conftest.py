@@ -24,7 +24,7 @@ SIMULATED: dict[str, dict[str, Any]] = {
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "target" in metafunc.fixturenames:
         targets: list[Any] = list(SIMULATED)
-        if "reopen" not in metafunc.fixturenames and metafunc.config.getoption("--bench"):
+        if "simulated" not in metafunc.fixturenames and metafunc.config.getoption("--bench"):
             targets.append(pytest.param("bench", marks=pytest.mark.hardware))
         metafunc.parametrize("target", targets)
 
@@ -33,7 +33,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def opener(target: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., Backend]]:
     with ExitStack() as stack:
 
-        def open_target(**options: Any) -> Backend:
+        def open_target(**options: object) -> Backend:
             if target == "bench":
                 opened = rmhil.open_backend("bench", request.config.getoption("--bench"), **options)
             else:
@@ -49,6 +49,12 @@ def backend(opener: Callable[..., Backend]) -> Backend:
 
 
 @pytest.fixture
-def reopen(opener: Callable[..., Backend]) -> Callable[..., Backend]:
+def simulated(target: str) -> str:
+    """Name of the target, in a test that a bench leaves out."""
+    return target
+
+
+@pytest.fixture
+def reopen(simulated: str, opener: Callable[..., Backend]) -> Callable[..., Backend]:
     """Opens another chip with the seed of `backend`, or with other options."""
     return opener

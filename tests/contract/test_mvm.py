@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from rmhil.backend import Backend, Floats, Ints, Lines, Operation
+from rmhil.backend import Backend, Cells, Floats, Ints, Lines, Operation
 from rmhil.errors import NotFiniteError, OutOfRangeError, RmhilError, ShapeError
 from rmhil.line_model import measured_matrix
-from tests.arrays import fill, pulse
+from tests.arrays import fill, pulse, read
 
 MAP_TOLERANCE = 0.04
 """1, relative to the largest current: channel-to-channel spread of the multiplexers and read noise of the
@@ -132,8 +132,6 @@ def test_mvm_sees_the_pulses_given_since(backend: Backend) -> None:
 
 
 def test_mvm_takes_time_for_every_vector_and_pass(backend: Backend) -> None:
-    from tests.arrays import Cells, read
-
     def seconds(batch: int, sl: Lines) -> float:
         start = read(backend, Cells.of(0, 0, 0)).time[0]
         backend.mvm(volts(backend, backend.spec.n_bl, batch=batch), sl=sl)

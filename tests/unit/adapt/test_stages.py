@@ -39,7 +39,7 @@ def test_unlearning_forgets_one_class_and_keeps_the_others(trained: nn.Module, m
     if adapter:
         with_adapter(model, adapter, 0)
     history = adapt.unlearn(
-        model, data.of(2), data.of([0, 1, 3]), method, adapter=adapter, steps=60, lr=0.01,  # type: ignore[arg-type]
+        model, data.of(2), data.of([0, 1, 3]), method, adapter=adapter, steps=100, lr=0.01,  # type: ignore[arg-type]
         validation={"forgotten": held_out.of(2), "kept": held_out.of([0, 1, 3])},
         select=adapt.ForgottenThenKept(at_most=0.05),
         stop=adapt.WhenForgotten(at_most=0.05, kept_at_least=0.9, in_a_row=4),

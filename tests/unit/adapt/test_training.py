@@ -18,7 +18,7 @@ CLASSES = 4
 def blobs(per_class: int = 30, seed: int = 0) -> adapt.Data:
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(CLASSES).repeat_interleave(per_class)
-    centres = 2 * torch.eye(CLASSES, 6)
+    centres = 3 * torch.eye(CLASSES, 6)
     return adapt.Data(centres[y] + 0.5 * torch.randn(len(y), 6, generator=generator), y)
 
 

@@ -53,7 +53,7 @@ def test_noisy_observations_are_averaged() -> None:
         y = 0.5 + 1.2 * (x - ORIGIN) + noise * generator.standard_normal(n)
         line = line.observe(np.full(n, x), y, np.full(n, noise**2), np.ones(n, dtype=bool))
     errors = line.at(np.full(n, ORIGIN)) - 0.5
-    assert np.std(errors) < noise / 2
+    assert np.std(errors) < 0.6 * noise
 
 
 def test_a_line_that_was_sure_learns_again_from_a_surprise() -> None:
@@ -65,9 +65,9 @@ def test_a_line_that_was_sure_learns_again_from_a_surprise() -> None:
 
 
 def test_the_slope_stays_positive_and_the_line_goes_through_what_was_seen() -> None:
-    line = observe(observe(first_guess(), 1.9, 1.0), 2.1, 0.0)
+    line = observe(observe(first_guess(), 1.0, 0.5), 3.0, 0.0)
     assert line.slope[0] == line.slope_min
-    assert abs(line.at(np.array([2.1]))[0]) < 0.1
+    assert abs(line.at(np.array([3.0]))[0]) < 0.1
 
 
 def test_the_slope_is_never_less_certain_than_at_first() -> None:
