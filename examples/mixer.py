@@ -6,6 +6,8 @@ it has 5,148 parameters: 5,048 matrix weights and 100 gains.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -25,7 +27,9 @@ class RmsNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The normalised input; the shape stays."""
-        return self.gain * x / (x.square().mean(-1, keepdim=True).sqrt() + EPSILON)
+        # the gradient of a vector's norm at zero is zero, that of a square root is not a number
+        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True) / math.sqrt(x.shape[-1])
+        return self.gain * x / (size + EPSILON)
 
 
 class Mixing(nn.Module):

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import torch
 
 from rmhil.adapt import Data
-from rmhil_examples.mixer import Mixer
-from rmhil_examples.recipe import Recipe
+
+from .mixer import Mixer
+from .recipe import Recipe
 
 CLASSES = 6
 """Outputs of the network: five classes learnt first, one learnt later (arXiv 2601.10037)."""

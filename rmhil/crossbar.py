@@ -368,7 +368,7 @@ class Crossbar:
 
     def _count_mvm(self, volts: torch.Tensor, part: Region) -> None:
         """Count one call; the energy in the cells follows from the known map."""
-        together = volts.detach().square().sum(dim=1).sqrt().double().cpu().numpy()
+        together = torch.linalg.vector_norm(volts.detach(), dim=1).double().cpu().numpy()
         maps = self._known[part.grid]
         energy = sum(mvm_array_energy(self.spec, one, cells) for one, cells in zip(together, maps, strict=True))
         self._ledger.count_mvm(self.spec, volts.shape[1], part.bl, part.sl, len(part.arrays), energy)

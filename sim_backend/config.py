@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rmhil.errors import ConfigError, UnknownNameError
@@ -67,6 +68,15 @@ class SimConfig(BaseModel):
             raise UnknownNameError("preset", name, list(DEVICE_PRESETS))
         return name
 
+    @field_validator("device")
+    @classmethod
+    def _usable_device(cls, name: str) -> str:
+        try:
+            torch.empty(0, device=name)
+        except (RuntimeError, AssertionError) as error:  # torch uses both: no such device, not built for it
+            raise ValueError(f"torch has no device {name!r} here: {str(error).splitlines()[0]}") from error
+        return name
+
     @field_validator("off")
     @classmethod
     def _known_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,6 +128,7 @@ def load_config(config: str | Path | None, options: dict[str, Any]) -> SimConfig
 
     Raises:
         ConfigError: the file cannot be read, or a setting is unknown or out of its range.
+        UnknownNameError: no such preset or non-ideality; the message lists them.
     """
     settings = _read(Path(config)) if config is not None else {}
     if options.get("state", settings.get("state")) is not None:
@@ -130,6 +141,10 @@ def load_config(config: str | Path | None, options: dict[str, Any]) -> SimConfig
     try:
         return SimConfig.model_validate(settings | options)
     except ValidationError as error:
+        for one in error.errors():
+            cause = one.get("ctx", {}).get("error")
+            if isinstance(cause, UnknownNameError):
+                raise cause from error
         details = "; ".join(
             f"{'.'.join(str(part) for part in one['loc']) or 'sim'}: {one['msg']}" for one in error.errors()
         )

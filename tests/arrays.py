@@ -23,9 +23,7 @@ def pulse(
     """One pulse and one default read for each cell (None: all cells)."""
     chosen = all_cells(backend) if cells is None else cells
     spec = backend.spec
-    pulses = Pulses.of(
-        len(chosen), operation, amplitude, width or spec.pulse_width, gate_voltage, spec.limits.current
-    )
+    pulses = Pulses.of(len(chosen), operation, amplitude, width or spec.pulse_width, gate_voltage, spec.limits.current)
     return backend.apply(chosen, pulses, Read.default(spec))
 
 

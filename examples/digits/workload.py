@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rmhil.errors import ConfigError, DataMissingError
 
 if TYPE_CHECKING:
-    from rmhil_examples.task import StagedTask
+    from ..task import StagedTask
 
 SIDE, PATCH = 8, 2
 """Pixels on a side of a picture and of a patch: 16 tokens, as many as in the face workload."""
@@ -53,9 +53,10 @@ class DigitsWorkload:
         import torch
 
         from rmhil.adapt import Data
-        from rmhil_examples.mixer import Mixer
-        from rmhil_examples.splits import folds
-        from rmhil_examples.task import CLASSES, StagedTask
+
+        from ..mixer import Mixer
+        from ..splits import folds
+        from ..task import CLASSES, StagedTask
 
         found = load_digits()
         x = torch.tensor(found.images, dtype=torch.float32)[:, None] / LARGEST_PIXEL

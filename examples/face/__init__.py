@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rmhil_examples.face.workload import WORKLOAD
+from .workload import WORKLOAD
 
 __all__ = ["WORKLOAD"]

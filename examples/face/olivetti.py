@@ -84,6 +84,6 @@ def _by_person(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _advice(tried: list[str], problem: str) -> str:
     return (
-        f"the Olivetti photographs were not found in {', '.join(tried)}, and {problem}. Set {DATA_VARIABLE} to a folder "
-        f"that holds {_FILE.as_posix()}, or run once with a network connection"
+        f"the Olivetti photographs were not found in {', '.join(tried)}, and {problem}. "
+        f"Set {DATA_VARIABLE} to a folder that holds {_FILE.as_posix()}, or run once with a network connection"
     )

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import torch
 
     from rmhil.adapt import Data
-    from rmhil_examples.task import StagedTask
+
+    from ..task import StagedTask
 
 SIDE = 16
 """Pixels on a side that the network sees (arXiv 2601.10037)."""
@@ -66,11 +67,11 @@ class FaceWorkload:
             raise OutOfRangeError("group", group, 0, GROUPS - 1, "")
         import torch
 
-        from rmhil_examples.face.olivetti import load_photographs
-        from rmhil_examples.mixer import Mixer
-        from rmhil_examples.recipe import Recipe
-        from rmhil_examples.splits import folds
-        from rmhil_examples.task import CLASSES, StagedTask
+        from ..mixer import Mixer
+        from ..recipe import Recipe
+        from ..splits import folds
+        from ..task import CLASSES, StagedTask
+        from .olivetti import load_photographs
 
         people = slice(group * CLASSES, (group + 1) * CLASSES)
         photographs = torch.from_numpy(load_photographs()[people])
@@ -97,11 +98,10 @@ class FaceWorkload:
 def _views(photographs: torch.Tensor, y: torch.Tensor, count: int, generator: torch.Generator) -> Data:
     """Views of photographs as samples of the network."""
     from rmhil.adapt import Data
-    from rmhil_examples.augment import views
-    from rmhil_examples.mixer import Mixer
 
-    side = Mixer().side
-    return Data(views(photographs, count, side, generator).flatten(0, 1), y.repeat_interleave(count))
+    from ..augment import views
+
+    return Data(views(photographs, count, SIDE, generator).flatten(0, 1), y.repeat_interleave(count))
 
 
 WORKLOAD = FaceWorkload()

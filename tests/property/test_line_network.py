@@ -131,9 +131,7 @@ def test_measured_matrix_solves_each_bank_of_source_lines_apart(seed: int) -> No
 
 
 def test_routing_alone_turns_80_microsiemens_into_74_at_470_ohm_each() -> None:
-    wiring = Wiring(
-        bl_routing_resistance=470, sl_routing_resistance=470, bl_wire_resistance=0, sl_wire_resistance=0
-    )
+    wiring = Wiring(bl_routing_resistance=470, sl_routing_resistance=470, bl_wire_resistance=0, sl_wire_resistance=0)
     series = series_resistance(spec_of(wiring, 4, 4), 0, 0)
     assert 1 / (series + 1 / 80e-6) == pytest.approx(74.4e-6, rel=1e-3)
 

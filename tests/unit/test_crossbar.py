@@ -35,12 +35,14 @@ def random_target(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 class Recording:
     """A backend that keeps what was asked of it, and fails at one `apply` if told to."""
 
-    def __init__(self, backend: SimBackend, fail_at: int | None = None, error: type[BaseException] = KeyboardInterrupt):
+    def __init__(
+        self, backend: SimBackend, fail_at: int | None = None, error: type[BaseException] = KeyboardInterrupt
+    ) -> None:
         self._backend, self._fail_at, self._error = backend, fail_at, error
         self.applied: list[tuple[Cells, Pulses | None]] = []
         self.safe_calls = 0
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the wrapped backend's attributes are of every type
         return getattr(self._backend, name)
 
     def apply(self, cells: Cells, pulses: Pulses | None, read: Read) -> Readings:

@@ -80,4 +80,3 @@ def test_the_numbers_of_a_seed_never_change() -> None:
     drawn = uniform(keys(7, *(torch.tensor([n]) for n in (1, 2, 3))), Stream.SET_VOLTAGE, 4)
     assert float(drawn) == pytest.approx(PINNED_UNIFORM, abs=1e-15)
     assert stream_seed(7, Stream.MVM) == PINNED_SEED
-

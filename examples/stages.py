@@ -1,0 +1,115 @@
+"""The stages of the main job, the same for the float model, for arrays and for all weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias, TypedDict
+
+from torch import nn
+
+from rmhil import adapt
+from rmhil.ledger import Ledger
+from rmhil.program_report import Progress
+
+from .mixer import Mixer
+from .recipe import Schedule
+from .task import FIRST, FORGET, KEPT, NEW, StagedTask
+
+Bars: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
+"""Makes a progress bar with a title."""
+
+
+@contextmanager
+def no_bar(title: str) -> Iterator[Progress]:
+    """A bar that shows nothing."""
+    yield lambda done, total, text: None
+
+
+class _Options(TypedDict):
+    """Those of the options of a training that a schedule fixes."""
+
+    steps: int
+    lr: float
+    batch_size: int
+    evaluate_every: int
+    seed: int
+    progress: Progress
+
+
+_PLACES = {"learn": 0, "restore": 1, "unlearn": 2, "continual": 3}
+_SEEDS_OF_A_RUN = 2 * len(_PLACES)
+
+
+def seed_of(stage: str, run_seed: int, *, adapter: bool = False) -> int:
+    """Seed of a stage's batches, or of its adapter: no two of any two runs agree."""
+    return run_seed * _SEEDS_OF_A_RUN + 2 * _PLACES[stage] + int(adapter)
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Trainings of one task.
+
+    Attributes:
+        task: samples, network and recipe.
+        bars: for progress.
+    """
+
+    task: StagedTask
+    bars: Bars = no_bar
+
+    def learn(self, ledger: Ledger) -> tuple[Mixer, adapt.History]:
+        """The first classes, on a new float model."""
+        model, data = self.task.model(), self.task.train.of(FIRST)
+        with self._options("learn", "float model: learn", self.task.recipe.learn) as options:
+            history = adapt.train(model, data, validation=self.task.validation.of(FIRST), ledger=ledger, **options)
+        return model, history
+
+    def restore(self, chip: nn.Module, teacher: nn.Module, adapter: str) -> adapt.History:
+        """What the float model said, on the array that it was programmed to."""
+        with self._options("restore", "array: restore", self.task.recipe.restore) as options:
+            return adapt.restore(
+                chip, self.task.train.of(FIRST), teacher, adapter=adapter,
+                validation=self.task.validation.of(FIRST), **options,
+            )  # fmt: skip
+
+    def unlearn(
+        self, model: nn.Module, where: str, adapter: str | None = None, ledger: Ledger | None = None
+    ) -> adapt.History:
+        """Forget one class with an adapter, or with all weights."""
+        recipe, validation = self.task.recipe, self.task.validation
+        groups = {"forgotten": validation.of(FORGET), "kept": validation.of(KEPT)}
+        with self._options("unlearn", f"{where}: unlearn", recipe.unlearn) as options:
+            return adapt.unlearn(
+                model, self.task.train.of(FORGET), self.task.train.of(KEPT), recipe.forgetting, recipe.forget_weight,
+                adapter=adapter, validation=groups, ledger=ledger,
+                select=adapt.ForgottenThenKept(recipe.forgotten_at_most),
+                stop=adapt.WhenForgotten(recipe.forgotten_at_most, in_a_row=recipe.settled), **options,
+            )  # fmt: skip
+
+    def continual(
+        self, model: nn.Module, where: str, adapter: str | None = None, ledger: Ledger | None = None
+    ) -> adapt.History:
+        """Learn the new class beside a bounded number of old samples; the forgotten class is not among them."""
+        recipe = self.task.recipe
+        replay = adapt.ReplayBuffer(
+            self.task.train.of(KEPT), recipe.replay, recipe.replay_selection, seed=seed_of("continual", self.task.seed)
+        )
+        with self._options("continual", f"{where}: learn on", recipe.continual) as options:
+            return adapt.learn(
+                model, self.task.train.of(NEW), replay, adapter=adapter, ledger=ledger,
+                validation=self.task.validation.of((*KEPT, NEW)), **options,
+            )  # fmt: skip
+
+    @contextmanager
+    def _options(self, stage: str, title: str, schedule: Schedule) -> Iterator[_Options]:
+        with self.bars(title) as progress:
+            yield {
+                "steps": schedule.steps,
+                "lr": schedule.lr,
+                "batch_size": schedule.batch_size,
+                "evaluate_every": schedule.evaluate_every,
+                "seed": seed_of(stage, self.task.seed),
+                "progress": progress,
+            }

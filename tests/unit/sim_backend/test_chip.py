@@ -1,0 +1,152 @@
+"""The chip as a whole: half-selected cells, resident state, effective matrices, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from rmhil.backend import Cells, Operation
+from rmhil.errors import OutOfRangeError
+from rmhil.line_model import effective_matrix
+from sim_backend import SimBackend, SimConfig
+from sim_backend.device import Bias, cell_parameters, cycle_draws, respond
+from sim_backend.presets import TAOX_180
+from sim_backend.rng import keys
+from tests.arrays import all_cells, fill, pulse, read
+
+OpenSim = Callable[..., SimBackend]
+
+
+def half_selected_voltages(chip: SimBackend, conductance: np.ndarray, row: int, amplitude: float) -> np.ndarray:
+    """V across the other cells of one SL while a cell of it is pulsed: a dense nodal solve of that SL.
+
+    The WL of the SL is on; BL `row` is `amplitude` away from the SL's driver, all other BLs are held at
+    the level of that driver. (For a RESET, the same with every sign turned.)
+    """
+    wiring, n_bl = chip.spec.wiring, conductance.size
+    admittance, injected = np.zeros((n_bl, n_bl)), np.zeros(n_bl)
+    through = 1 / (1 / conductance + wiring.bl_routing_resistance + wiring.bl_wire_resistance)
+    for node in range(n_bl):
+        admittance[node, node] += through[node]
+        injected[node] = through[node] * amplitude * (node == row)
+        below = wiring.sl_wire_resistance + (wiring.sl_routing_resistance if node == n_bl - 1 else 0)
+        admittance[node, node] += 1 / below
+        if node < n_bl - 1:
+            admittance[node + 1, node + 1] += 1 / below
+            admittance[node, node + 1] -= 1 / below
+            admittance[node + 1, node] -= 1 / below
+    return np.delete(np.linalg.solve(admittance, injected), row)
+
+
+def test_half_selected_cells_see_some_tens_of_millivolts_and_stay(open_sim: OpenSim) -> None:
+    chip = open_sim(n_bl=128, n_sl=4)
+    conductance = np.full(128, 10e-6)
+    conductance[0] = 80e-6  # the pulsed cell, furthest from the SL's driver; the others divert least
+    voltages = half_selected_voltages(chip, conductance, 0, amplitude=3.0)
+    assert 5e-3 < voltages.max() < 80e-3
+    ids = torch.arange(100_000)
+    key = keys(3, ids, ids, ids)
+    cell = cell_parameters(TAOX_180, SimConfig(), key)
+    cycle = cycle_draws(TAOX_180, SimConfig(), key, ids)
+    one = torch.ones(ids.numel(), dtype=torch.float64)
+    for sign in (1, -1):
+        bias = Bias(
+            voltage=sign * float(voltages.max()) * one,
+            gate_voltage=5 * one,
+            compliance=one,
+            time=1e-3 * one,
+            series=0 * one,
+        )
+        after = respond(TAOX_180, cell, cycle, 80e-6 * one, bias)[2]
+        moved = (after - 80e-6)[~cell.stuck].abs().max()
+        bound = chip._chip.half_selected_drift(chip.spec.limits, 1e-3)
+        assert float(moved) < bound < 1e-12
+
+
+def test_lines_so_resistive_that_half_selected_cells_move_are_refused_for_pulses_only(open_sim: OpenSim) -> None:
+    chip = open_sim(wiring={"sl_routing_resistance": 10e3})
+    with pytest.raises(OutOfRangeError, match="half-selected"):
+        pulse(chip, Operation.SET, 1.8, 2.0)
+    assert read(chip).current.shape == (16 * 12,)
+
+
+def test_twelve_bytes_of_state_a_cell(open_sim: OpenSim) -> None:
+    chip = open_sim(n_bl=600, n_sl=300, n_arrays=1)
+    saved = chip._chip.saved_state(0.0, torch.zeros(0, dtype=torch.uint8))
+    assert (saved.conductance.nbytes + saved.events.nbytes) / chip.spec.n_cells == 12
+    fill(chip)
+    assert chip._chip._kept is None  # too many cells for the cache of parameters
+
+
+def test_a_large_chip_behaves_as_a_small_one_does(open_sim: OpenSim) -> None:
+    """A cell is the same in every geometry, and whether its parameters were kept or drawn anew."""
+    small, large = open_sim(off=("lines",)), open_sim(off=("lines",), n_bl=400, n_sl=400)
+    cells = all_cells(small)
+    for chip in (small, large):
+        pulse(chip, Operation.FORM, 4.5, 1.5, cells)
+        pulse(chip, Operation.SET, 1.8, 2.5, cells)
+    np.testing.assert_array_equal(small.true_conductance, large.true_conductance[:, :16, :12])
+
+
+def test_the_effective_matrix_is_solved_again_only_when_cells_move(open_sim: OpenSim) -> None:
+    chip = open_sim(dtype="float64")
+    fill(chip)
+    arrays, sl = np.array([0]), np.arange(12)
+    before = chip._chip.matrices(arrays, sl)
+    read(chip)
+    assert chip._chip.matrices(arrays, sl) is before
+    pulse(chip, Operation.RESET, 1.8, 5.0, Cells.of(0, 3, 4))
+    after = chip._chip.matrices(arrays, sl)
+    assert after is not before
+    expected = effective_matrix(chip.true_conductance[0], chip._chip._lines[0])
+    np.testing.assert_allclose(after.effective[0].numpy(), expected, rtol=1e-12)
+
+
+def test_pulses_on_one_array_leave_the_matrices_of_the_others(open_sim: OpenSim) -> None:
+    chip = open_sim(n_arrays=3)
+    fill(chip)
+    sl = np.arange(12)
+    kept, both = (chip._chip.matrices(np.array(arrays), sl) for arrays in ([2], [0, 2]))
+    pulse(chip, Operation.RESET, 1.8, 5.0, Cells.of(0, 3, 4))
+    assert chip._chip.matrices(np.array([2]), sl) is kept
+    assert chip._chip.matrices(np.array([0, 2]), sl) is not both
+
+
+def test_arrays_of_one_batch_are_what_they_are_alone(open_sim: OpenSim) -> None:
+    chip = open_sim(n_arrays=3, dtype="float64", off=("read-noise", "telegraph", "adc-noise"))
+    fill(chip)
+    volts = torch.linspace(-0.2, 0.2, 3 * 2 * 16, dtype=torch.float64).reshape(3, 2, 16)
+    together = chip.mvm(volts).currents
+    for array in range(3):
+        alone = chip.mvm(volts[array : array + 1], arrays=[array]).currents
+        torch.testing.assert_close(alone[0], together[array], rtol=1e-12, atol=1e-18)
+
+
+def test_mvm_noise_depends_on_seed_and_call_order_only(open_sim: OpenSim) -> None:
+    volts = torch.full((1, 5, 16), 0.1)
+    first, again = open_sim(), open_sim()
+    one, two = first.mvm(volts).currents, first.mvm(volts).currents
+    read(again)  # readings draw from elsewhere
+    torch.testing.assert_close(again.mvm(volts).currents, one, rtol=0, atol=0)
+    torch.testing.assert_close(again.mvm(volts).currents, two, rtol=0, atol=0)
+    assert not torch.equal(one, two)
+
+
+def test_mvm_needs_no_gradient(open_sim: OpenSim) -> None:
+    result = open_sim().mvm(torch.zeros(1, 2, 16, requires_grad=True))
+    assert not result.currents.requires_grad
+
+
+def test_long_pulses_and_many_averages_take_their_time(open_sim: OpenSim) -> None:
+    chip, cell = open_sim(), Cells.of(0, 0, 0)
+    times = [
+        read(chip, cell).time[0],
+        read(chip, cell, averages=10).time[0],
+        pulse(chip, Operation.SET, 1.8, 2.0, cell).time[0],
+        pulse(chip, Operation.SET, 1.8, 2.0, cell, width=0.05).time[0],
+        pulse(chip, Operation.SET, 1.8, 2.0, cell, width=0.5).time[0],
+    ]
+    assert np.diff(times) == pytest.approx([0.010, 0.005 + 0.001, 0.052 + 0.001, 0.510 + 0.001])

@@ -1,0 +1,153 @@
+"""Settings and saved states: what is accepted, what is refused, what is passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rmhil.errors import ConfigError, UnknownNameError
+from rmhil.wiring import Wiring
+from sim_backend import NON_IDEALITIES, SimBackend, open_backend
+from tests.arrays import fill
+
+OpenSim = Callable[..., SimBackend]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_bl": 0}, "n_bl"),
+        ({"seed": -1}, "seed"),
+        ({"dtype": "float16"}, "dtype"),
+        ({"wirign": {}}, "wirign"),
+        ({"wiring": {"bl_chanels": 3}}, "bl_chanels"),
+        ({"wiring": {"dac_bits": 99}}, "dac_bits"),
+        ({"cells_at_once": 0}, "cells_at_once"),
+        ({"device": "warp-drive"}, "warp-drive"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_by_name(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        open_backend(**options)
+
+
+@pytest.mark.parametrize(("options", "known"), [({"preset": "pcm"}, "taox180"), ({"off": ("gravity",)}, "telegraph")])
+def test_an_unknown_name_lists_the_known_ones(options: dict[str, object], known: str) -> None:
+    with pytest.raises(UnknownNameError, match=known):
+        open_backend(**options)
+
+
+def test_options_stand_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "sim.toml"
+    path.write_text('seed = 3\nn_bl = 20\nn_sl = 10\noff = ["lines"]\n[wiring]\nbl_channels = 5\nsl_channels = 6\n')
+    chip = open_backend(path, seed=4, wiring={"bl_channels": 10})
+    assert chip.spec.shape == (1, 20, 10)
+    assert chip.config.seed == 4
+    assert (chip.spec.wiring.bl_channels, chip.spec.wiring.sl_channels) == (10, 6)
+    assert chip.config.off == ("lines",)
+
+
+@pytest.mark.parametrize("text", ["seed = ", "unknown = 1", "[wiring]\nunknown = 1"])
+def test_a_bad_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "sim.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"unknown|TOML"):
+        open_backend(path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        open_backend(tmp_path / "none.toml")
+
+
+def test_the_file_of_the_seam_is_a_wiring_too(tmp_path: Path) -> None:
+    chip = open_backend(n_bl=8, n_sl=8, wiring=Wiring(sl_channels=2))
+    assert chip.spec.wiring.sl_channels == 2
+
+
+def test_provenance_tells_every_switch() -> None:
+    assert open_backend(n_bl=4, n_sl=4).spec.provenance == "sim(taox180, seed=0)"
+    text = open_backend(
+        n_bl=4, n_sl=4, seed=7, off=("lines", "adc-noise"), dtype="float64", wiring={"sl_channels": 2}
+    ).spec.provenance
+    assert text == "sim(taox180, seed=7, dtype=float64, off=lines+adc-noise, sl_channels=2)"
+    assert "ideal=True" in open_backend(n_bl=4, n_sl=4, ideal=True).spec.provenance
+
+
+def test_without_lines_the_runtime_is_told_of_no_resistance() -> None:
+    wiring = open_backend(n_bl=4, n_sl=4, off=("lines",)).spec.wiring
+    assert wiring.bl_routing_resistance == wiring.sl_routing_resistance == 0
+    assert wiring.bl_wire_resistance == wiring.sl_wire_resistance == 0
+
+
+@pytest.mark.parametrize("name", NON_IDEALITIES)
+def test_each_non_ideality_alone_makes_a_difference(open_sim: OpenSim, name: str) -> None:
+    """Leaving one on in an ideal chip, and one off in a real one, both change what is measured."""
+    others = tuple(other for other in NON_IDEALITIES if other != name)
+    # A spread of the multiplexers needs multiplexers.
+    others = tuple(other for other in others if not (name == "mux-spread" and other == "lines"))
+    ideal = open_sim(off=(*others, name), n_bl=24, n_sl=24)
+    alone = open_sim(off=others, n_bl=24, n_sl=24)
+    assert outcome(alone) != outcome(ideal)
+
+
+def outcome(chip: SimBackend) -> bytes:
+    conductance = fill(chip)
+    volts = torch.linspace(-0.2, 0.2, chip.spec.n_bl, dtype=chip.dtype).expand(1, 2, -1)
+    return conductance.tobytes() + chip.mvm(volts).currents.numpy().tobytes()
+
+
+def test_an_ideal_chip_multiplies_exactly(open_sim: OpenSim) -> None:
+    chip = open_sim(ideal=True, dtype="float64", n_arrays=2, wiring={"bl_channels": 5, "sl_channels": 4})
+    measured = fill(chip)
+    np.testing.assert_allclose(measured, chip.true_conductance, rtol=1e-10)
+    volts = torch.linspace(-0.2, 0.2, 2 * 3 * 16, dtype=torch.float64).reshape(2, 3, 16)
+    expected = volts.numpy() @ chip.true_conductance
+    np.testing.assert_allclose(chip.mvm(volts).currents.numpy(), expected, rtol=1e-12, atol=1e-18)
+
+
+def test_a_state_brings_its_chip_along(open_sim: OpenSim, tmp_path: Path) -> None:
+    path = tmp_path / "chip.npz"
+    chip = open_sim(seed=11)
+    fill(chip)
+    chip.save_state(path)
+    again = open_backend(state=path)
+    assert again.config.seed == 11
+    assert again.spec.shape == chip.spec.shape
+    np.testing.assert_array_equal(again.true_conductance, chip.true_conductance)
+    assert again.clock == chip.clock
+
+
+def test_a_state_of_another_chip_is_refused(open_sim: OpenSim, tmp_path: Path) -> None:
+    path = tmp_path / "chip.npz"
+    open_sim(seed=11).save_state(path)
+    with pytest.raises(ConfigError, match=r"n_bl = 16, not 17"):
+        open_backend(state=path, n_bl=17)
+    with pytest.raises(ConfigError, match="seed = 11, not 12"):
+        open_backend(state=path, seed=12)
+
+
+def test_a_damaged_state_is_refused(open_sim: OpenSim, tmp_path: Path) -> None:
+    path = tmp_path / "chip.npz"
+    open_sim().save_state(path)
+    whole = path.read_bytes()
+    for damaged in (b"", b"not a state", whole[: len(whole) // 2], whole[:200] + b"x" * 64 + whole[264:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ConfigError, match="damaged"):
+            open_backend(state=path)
+    with pytest.raises(ConfigError, match="damaged"):
+        open_backend(state=tmp_path / "none.npz")
+
+
+def test_a_state_that_lost_cells_is_refused(open_sim: OpenSim, tmp_path: Path) -> None:
+    path = tmp_path / "chip.npz"
+    open_sim().save_state(path)
+    with np.load(path) as file:
+        parts = dict(file)
+    np.savez(path, **(parts | {"conductance": parts["conductance"][:-1]}))
+    with pytest.raises(ConfigError, match="191 cells, its geometry has 192"):
+        open_backend(state=path)
