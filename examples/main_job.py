@@ -140,6 +140,12 @@ class MainJob:
         for stage in trained:
             del self.record.counts[f"all weights/{stage}"]
 
+    def write_back(self) -> None:
+        """Program the first weights again, so that the array is left with the network that the adapters belong to."""
+        with self.bars("array: write back") as progress:
+            reports = reprogram(self.chip, self.model, rewrite=False, progress=progress)
+        self._note("reprogram", method="write back", report="; ".join(map(str, reports)))
+
     # ------------------------------------------------------------------------------------------
 
     def _restore(self, chip: nn.Module, method: str) -> None:
@@ -175,7 +181,7 @@ class MainJob:
 
     def _add(self, model: nn.Module, name: str, stage: str, rank: int) -> None:
         recipe = self.task.recipe
-        banks = [_bank_of(model)] if adapter_names(model) else []
+        banks = [bank_of(model)] if adapter_names(model) else []
         bank = banks[0] if banks else SramBank(recipe.sram_capacity, recipe.sram_format)
         adapter = add_adapter(
             model, name, rank=rank, alpha=recipe.alpha, bank=bank, targets=adapter_targets(model),
@@ -255,7 +261,7 @@ def _reports(chip: nn.Module) -> list[ProgramReport]:
     return list(found)
 
 
-def _bank_of(model: nn.Module) -> SramBank:
+def bank_of(model: nn.Module) -> SramBank:
     """The bank of the adapters that are there already."""
     return next(iter(get_adapter(model, adapter_names(model)[0]).branches.values())).bank
 

@@ -29,7 +29,8 @@ class RmsNorm(nn.Module):
         """The normalised input; the shape stays."""
         # the gradient of a vector's norm at zero is zero, that of a square root is not a number
         size = torch.linalg.vector_norm(x, dim=-1, keepdim=True) / math.sqrt(x.shape[-1])
-        return self.gain * x / (size + EPSILON)
+        normalised: torch.Tensor = self.gain * x / (size + EPSILON)
+        return normalised
 
 
 class Mixing(nn.Module):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -31,9 +32,11 @@ class StagedTask:
         workload: name.
         class_names: by output.
         train, validation, test: samples of all classes.
+        test_names: what each test sample is, e.g. which photograph; the same for every seed.
         shown: samples for pictures of the embedding: further views of the test samples, if there are any.
         make_network: an untrained network; its weights come from torch's generator.
         seed: of everything random.
+        options: that it was loaded with, beside the seed.
         recipe: how the stages are done.
     """
 
@@ -42,9 +45,11 @@ class StagedTask:
     train: Data
     validation: Data
     test: Data
+    test_names: Sequence[str]
     shown: Data
     make_network: Callable[[], Mixer]
     seed: int
+    options: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe = field(default_factory=Recipe)
 
     def model(self) -> Mixer:

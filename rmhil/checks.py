@@ -11,10 +11,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rmhil.backend import ArraySpec, Biases, Cells, Floats, Ints, Lines, Operation, Pulses, Read, line_numbers
-from rmhil.errors import NotFiniteError, OutOfRangeError, ShapeError
+from rmhil.errors import ConfigError, NotFiniteError, OutOfRangeError, ShapeError
 
 if TYPE_CHECKING:
     import torch
+
+
+def check_wiring(spec: ArraySpec) -> None:
+    """Refuse wiring whose DAC cannot reach every voltage that `mvm` allows.
+
+    Raises:
+        ConfigError: the read limit around the virtual ground leaves the DAC's span.
+    """
+    ground, limit, span = spec.wiring.virtual_ground, spec.limits.read_voltage, spec.wiring.dac_span
+    if not limit <= ground <= span - limit:
+        raise ConfigError(
+            f"wiring: virtual_ground = {ground:g} V with inputs of +-{limit:g} V leaves the DAC's span of 0 to {span:g} V"
+        )
 
 
 def check_cells(spec: ArraySpec, cells: Cells) -> None:

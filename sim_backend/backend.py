@@ -28,7 +28,7 @@ from rmhil.backend import (
     Status,
     Trace,
 )
-from rmhil.checks import check_biases, check_cells, check_mvm, check_pulses, check_read
+from rmhil.checks import check_biases, check_cells, check_mvm, check_pulses, check_read, check_wiring
 from rmhil.errors import BackendClosedError, OutOfRangeError, ShapeError
 from rmhil.line_model import cell_conductance, series_resistance
 from rmhil.line_solver import one_thread
@@ -91,6 +91,7 @@ class SimBackend:
             wiring=config.effective_wiring,
             cells_at_once=config.cells_at_once,
         )
+        check_wiring(self._spec)
         if config.state is not None:
             self._restore(SavedState.load(config.state))
 

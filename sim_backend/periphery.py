@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 
 from rmhil.backend import Ints
@@ -19,7 +18,7 @@ from sim_backend.rng import Stream, keys, normal, stream_seed
 
 
 def drive(voltages: torch.Tensor, wiring: Wiring) -> torch.Tensor:
-    """Voltages (V) that the DAC puts out: the nearest of its codes."""
+    """Voltages (V) that the DAC puts out: the nearest of its codes, counted from that of the virtual ground."""
     return torch.round(voltages / wiring.dac_lsb) * wiring.dac_lsb
 
 
@@ -74,7 +73,8 @@ class Periphery:
             sl: numbers of the SLs.
             column: S from each SL to ground, (arrays, SLs).
         """
-        offsets = self._offsets[np.ix_(arrays, sl % self._wiring.sl_channels)]
+        chosen, channels = (torch.from_numpy(part).to(self._device) for part in (arrays, sl % self._wiring.sl_channels))
+        offsets = self._offsets[chosen[:, None], channels]
         return offsets.to(column.dtype) * (1.0 / self._wiring.tia_resistance + column)
 
     @property

@@ -41,7 +41,6 @@ class DevicePreset(BaseModel):
         form_voltage_scale: V per e-fold of the forming rate (estimate, range 0.05 to 0.2).
         virgin_conductance: S, median before FORM (estimate, range 1 to 10 nS).
         reference_time: s, the time in which the rates above are stated: a 1 ms SMU pulse.
-        compliance_slope_spread, set_stop_spread ... : relative or absolute spreads, see each field.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,8 +80,7 @@ class DevicePreset(BaseModel):
     """1, standard deviation of the logarithm (estimate, range 0.2 to 1)."""
 
     cycle_level: Siemens = Field(default=1.5e-6, ge=0)
-    """S, of the level at which one SET stops (estimate, range 1 to 3 uS; with 10 to 80 uS in more than 128 levels
-    a level is 0.55 uS wide, so single shots are distinguishable only on average)."""
+    """S, of the level at which one SET stops (estimate, range 1 to 3 uS)."""
     cycle_set_voltage: Volts = Field(default=0.03, ge=0)
     """V, of `set_voltage` at one pulse (estimate, range 0.01 to 0.1)."""
     cycle_reset_voltage: Volts = Field(default=0.015, ge=0)

@@ -61,18 +61,19 @@ class DigitsWorkload:
         found = load_digits()
         x = torch.tensor(found.images, dtype=torch.float32)[:, None] / LARGEST_PIXEL
         samples = Data(x, torch.tensor(found.target, dtype=torch.int64))
-        train, validation, test = (
-            samples[part] for part in folds(samples.y, range(CLASSES), FOLDS, fold, VALIDATION, SPLIT_SEED)
-        )
+        split = folds(samples.y, range(CLASSES), FOLDS, fold, VALIDATION, SPLIT_SEED)
+        train, validation, test = (samples[part] for part in split)
         return StagedTask(
             workload=self.name,
             class_names=[f"digit {each}" for each in range(CLASSES)],
             train=train,
             validation=validation,
             test=test,
+            test_names=[f"sample {number} of the set" for number in split.test.tolist()],
             shown=test,
             make_network=lambda: Mixer(side=SIDE, patch=PATCH, classes=CLASSES),
             seed=seed,
+            options={"fold": fold},
         )
 
 

@@ -71,11 +71,11 @@ class FaceWorkload:
         from ..recipe import Recipe
         from ..splits import folds
         from ..task import CLASSES, StagedTask
-        from .olivetti import load_photographs
+        from .olivetti import PHOTOGRAPHS, load_photographs
 
         people = slice(group * CLASSES, (group + 1) * CLASSES)
         photographs = torch.from_numpy(load_photographs()[people])
-        y = torch.arange(CLASSES).repeat_interleave(photographs.shape[1])
+        y = torch.arange(CLASSES).repeat_interleave(PHOTOGRAPHS)
         split = folds(y, range(CLASSES), FOLDS, fold, VALIDATION, SPLIT_SEED + group)
         generator = torch.Generator().manual_seed(seed)
 
@@ -88,9 +88,14 @@ class FaceWorkload:
             train=made(split.train, VIEWS),
             validation=made(split.validation, VALIDATION_VIEWS),
             test=made(split.test, 1),
+            test_names=[
+                f"photograph {number % PHOTOGRAPHS} of person {people.start + number // PHOTOGRAPHS}"
+                for number in split.test.tolist()
+            ],
             shown=made(split.test, VIEWS),
             make_network=lambda: Mixer(side=SIDE, classes=CLASSES),
             seed=seed,
+            options={"group": group, "fold": fold},
             recipe=Recipe(replay=REPLAY),
         )
 

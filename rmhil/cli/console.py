@@ -45,8 +45,13 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
 
 
 @contextmanager
-def progress_bar(*, shown: bool = True) -> Iterator[ProgressCall]:
-    """A bar on stderr, fed by calls `(done, total, text)`; it appears with the first one."""
+def progress_bar(title: str = "", *, shown: bool = True) -> Iterator[ProgressCall]:
+    """A bar on stderr, fed by calls `(done, total, text)`; it appears with the first one.
+
+    Args:
+        title: in front of the text of each call.
+        shown: False draws nothing.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -58,7 +63,12 @@ def progress_bar(*, shown: bool = True) -> Iterator[ProgressCall]:
 
     def report(done: int, total: int, text: str) -> None:
         bar.start()
-        bar.update(task, completed=done, total=max(total, 1), description=escape(text))
+        bar.update(
+            task,
+            completed=done,
+            total=max(total, 1),
+            description=escape("  ".join(part for part in (title, text) if part)),
+        )
 
     try:
         yield report

@@ -29,7 +29,7 @@ def infer(
     inputs: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[INPUTS.npy]",
+            metavar="INPUTS.npy",
             show_default="the test samples of the workload",
             help="Inputs of the network, samples first, in the units of its training data.",
         ),

@@ -29,7 +29,8 @@ Region: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--region", metavar="BL,SL", rich_help_panel=_TARGET,
-        help="Only these lines, each as START:STOP with STOP left out, e.g. 0:64,0:32. Files then have its shape.",
+        help="Only these lines, each as START:STOP (STOP is the first one left out), e.g. 0:64,0:32. Files then have "
+        "this shape.",
     ),
 ]  # fmt: skip
 RunToReopen: TypeAlias = Annotated[

@@ -26,6 +26,8 @@ OpenSim = Callable[..., SimBackend]
         ({"wirign": {}}, "wirign"),
         ({"wiring": {"bl_chanels": 3}}, "bl_chanels"),
         ({"wiring": {"dac_bits": 99}}, "dac_bits"),
+        ({"wiring": {"dac_span": 1.25}}, "virtual_ground"),
+        ({"wiring": {"virtual_ground": 0.1}}, "virtual_ground"),
         ({"cells_at_once": 0}, "cells_at_once"),
         ({"device": "warp-drive"}, "warp-drive"),
     ],

@@ -1,0 +1,188 @@
+"""`rmhil demo`: the main job from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rmhil.cli import options
+from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
+from rmhil.cli.session import Place, command_line
+from rmhil.reopen import SECTION
+from rmhil.store import Run
+
+if TYPE_CHECKING:
+    import torch
+
+    from rmhil.backend import Backend
+    from rmhil.ledger import Ledger
+
+    from .main_job import MainJob
+    from .task import StagedTask
+
+_WORKLOAD = "Workload"
+
+DEFAULT_SEED = 0
+
+
+def demo(
+    ctx: typer.Context,
+    workload: Annotated[
+        str, typer.Option("--workload", metavar="NAME", rich_help_panel=_WORKLOAD, help="`digits` or `face`.")
+    ] = "digits",
+    group: Annotated[
+        int | None,
+        typer.Option("--group", rich_help_panel=_WORKLOAD, show_default=False, help="face: which six people, 0 to 5."),
+    ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option(
+            "--fold", rich_help_panel=_WORKLOAD, show_default=False, help="Which fifth of the samples is for testing."
+        ),
+    ] = None,
+    backend: options.BackendName = None,
+    config: options.ConfigFile = None,
+    seed: options.Seed = None,
+    out: options.OutDirectory = options.RUNS,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html into the run.")] = True,
+    as_json: options.AsJson = False,
+) -> None:
+    """Learn, program, verify, infer, unlearn and learn on, with adapters beside an array; compare with the alternatives.
+
+    Five classes are learnt by a float model, which is programmed to the array. Then one class is forgotten and another
+    one learnt, by adapters alone. Beside it: the same on the float model, the bare array, and full reprogramming. The
+    run directory keeps everything; `rmhil infer --run latest` runs the network again.
+
+    Example: rmhil demo --workload digits --seed 7
+    """
+    from rmhil.workload import find_workload
+
+    started = perf_counter()
+    chosen = {name: value for name, value in (("group", group), ("fold", fold)) if value is not None}
+    drawn = DEFAULT_SEED if seed is None else seed
+    task: Any = find_workload(workload).load(drawn, **chosen)
+    choice = Place(backend=backend, config=config, seed=seed, run=None, out=out).choice
+    with choice.open() as opened:
+        run = Run.create(
+            out, command=command_line(ctx), backend_spec=opened.spec, seed=drawn,
+            config={SECTION: choice.entry(), "workload": task.workload, "options": task.options, "recipe": task.recipe},
+        )  # fmt: skip
+        choice.keep_config(run)
+        with run:
+            results = _main_job(task, opened, run, shown=not as_json)
+    written = _report(run) if report else None
+    seconds = perf_counter() - started
+    if as_json:
+        print_json(results | {"run": run.path, "report": written, "provenance": opened.spec.provenance})
+        return
+    _print(results, run, opened.spec.provenance, written, seconds)
+
+
+def _main_job(task: StagedTask, backend: Backend, run: Run, *, shown: bool) -> dict[str, Any]:
+    import numpy as np
+
+    from rmhil.backend import StateSaving
+    from rmhil.crossbar import Crossbar
+
+    from .main_job import MainJob
+    from .pulse_sweep import pulses_against_tolerance
+
+    @contextmanager
+    def bars(title: str) -> Iterator[Any]:
+        with progress_bar(title, shown=shown) as bar:
+            yield bar
+
+    crossbar = Crossbar(backend)
+    job = MainJob(task, [crossbar], bars, run.step)
+    with _ledger_kept(run, crossbar.ledger):
+        job.learn()
+        job.deploy()
+        _keep_maps(run, job)
+        job.float_reference()
+        chip = job.use_adapters()
+        _keep_network(run, task, chip, backend)
+    run.save_arrays("embeddings", labels=task.shown.y.numpy(), **job.record.embeddings)
+    run.save_results(job.record.results())
+    job.full_reprogramming()
+    with bars("array: pulses against tolerance") as progress:
+        used = np.isfinite(job.reports[0].target)
+        sweep = pulses_against_tolerance(crossbar, used, task.seed, progress)
+    if not isinstance(backend, StateSaving):
+        job.write_back()
+    results = job.record.results() | {"pulses_against_tolerance": sweep}
+    run.save_results(results)
+    return results
+
+
+@contextmanager
+def _ledger_kept(run: Run, ledger: Ledger) -> Iterator[None]:
+    """Keep the counts of the work inside, however it ends; what the baselines cost afterwards is in the results."""
+    try:
+        yield
+    finally:
+        run.save_ledger(ledger)
+
+
+def _keep_maps(run: Run, job: MainJob) -> None:
+    for number, (programmed, verified) in enumerate(zip(job.reports, job.verified, strict=True)):
+        suffix = f"-{number}" if len(job.reports) > 1 else ""
+        run.save_map(f"program{suffix}", programmed)
+        run.save_map(f"verify{suffix}", verified)
+
+
+def _keep_network(run: Run, task: StagedTask, chip: torch.nn.Module, backend: Backend) -> None:
+    from rmhil.deployed import keep_deployment
+    from rmhil.nn import adapter_names
+
+    from .job_record import STAGES
+    from .main_job import bank_of
+
+    names = adapter_names(chip)  # restore, unlearn, continual: one more after each stage
+    keep_deployment(
+        run, chip, backend, workload=task.workload, seed=task.seed, options=task.options, bank=bank_of(chip),
+        stages={stage: names[: number + 1] for number, stage in enumerate(STAGES)},
+    )  # fmt: skip
+
+
+def _report(run: Run) -> Path:
+    from rmhil.report import write_report
+
+    return write_report(run)
+
+
+def _print(results: Mapping[str, Any], run: Run, provenance: str, written: Path | None, seconds: float) -> None:
+    from rich.table import Table
+
+    console = output_console()
+    console.print(f"[bold]{results['workload']}[/] on {provenance}: accuracy on {results['test_samples']} test samples")
+    table = Table()
+    table.add_column("method")
+    for title in ("learn: known", "unlearn: kept", "forgotten", "learn on: kept", "forgotten", "new"):
+        table.add_column(title, justify="right")
+    for method in results["methods"]:
+        stages = results["accuracy"][method]
+        learn, unlearn, continual = (stages[name] for name in results["stages"])
+        shares = (
+            learn["overall"],
+            unlearn["kept"],
+            unlearn["forgotten"],
+            continual["kept"],
+            continual["forgotten"],
+            continual["new"],
+        )
+        table.add_row(method, *(f"{share:.1%}" for share in shares), style="bold" if method == "RM-DLoRA" else None)
+    console.print(table)
+    facts: dict[str, object] = {f"programming, {name}": text for name, text in results["programming"].items()}
+    facts["RM pulses after deployment"] = f"{results['pulses_after_deployment']:,} (RM-DLoRA)"
+    facts |= {f"parameters, {name}": f"{count:,}" for name, count in results["parameters"].items()}
+    facts |= {"run": run.path} | ({} if written is None else {"report": written}) | {"time": f"{seconds:.0f} s"}
+    print_facts("", facts)
+    console.print(
+        "The array before LoRA remembers the forgotten class: an adapter that is taken off forgets nothing.",
+        style="dim",
+    )
