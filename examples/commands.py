@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,7 +53,7 @@ def demo(
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html into the run.")] = True,
     as_json: options.AsJson = False,
 ) -> None:
-    """Learn, program, verify, infer, unlearn and learn on, with adapters beside an array; compare with the alternatives.
+    """Learn, program, infer, unlearn and learn on with adapters beside an array, and what that is compared with.
 
     Five classes are learnt by a float model, which is programmed to the array. Then one class is forgotten and another
     one learnt, by adapters alone. Beside it: the same on the float model, the bare array, and full reprogramming. The
@@ -92,11 +93,7 @@ def _main_job(task: StagedTask, backend: Backend, run: Run, *, shown: bool) -> d
     from .main_job import MainJob
     from .pulse_sweep import pulses_against_tolerance
 
-    @contextmanager
-    def bars(title: str) -> Iterator[Any]:
-        with progress_bar(title, shown=shown) as bar:
-            yield bar
-
+    bars = partial(progress_bar, shown=shown)
     crossbar = Crossbar(backend)
     job = MainJob(task, [crossbar], bars, run.step)
     with _ledger_kept(run, crossbar.ledger):

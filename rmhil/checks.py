@@ -26,7 +26,7 @@ def check_wiring(spec: ArraySpec) -> None:
     ground, limit, span = spec.wiring.virtual_ground, spec.limits.read_voltage, spec.wiring.dac_span
     if not limit <= ground <= span - limit:
         raise ConfigError(
-            f"wiring: virtual_ground = {ground:g} V with inputs of +-{limit:g} V leaves the DAC's span of 0 to {span:g} V"
+            f"wiring: virtual_ground = {ground:g} V with inputs of +-{limit:g} V leaves the DAC's span, 0 to {span:g} V"
         )
 
 

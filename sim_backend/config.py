@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rmhil.errors import ConfigError, UnknownNameError
 from rmhil.wiring import Wiring
-from sim_backend.presets import DEVICE_PRESETS, DevicePreset
+from sim_backend.presets import DevicePreset, device_preset
 from sim_backend.state import IDENTITY, SavedState
 
 NON_IDEALITIES: Final = (
@@ -64,9 +64,7 @@ class SimConfig(BaseModel):
     @field_validator("preset")
     @classmethod
     def _known_preset(cls, name: str) -> str:
-        if name not in DEVICE_PRESETS:
-            raise UnknownNameError("preset", name, list(DEVICE_PRESETS))
-        return name
+        return device_preset(name).name
 
     @field_validator("device")
     @classmethod
@@ -94,7 +92,7 @@ class SimConfig(BaseModel):
     @property
     def device_preset(self) -> DevicePreset:
         """Parameters of the cells."""
-        return DEVICE_PRESETS[self.preset]
+        return device_preset(self.preset)
 
     @property
     def effective_wiring(self) -> Wiring:
@@ -114,7 +112,7 @@ class SimConfig(BaseModel):
     def provenance(self) -> str:
         """Identity for `ArraySpec.provenance`: preset, seed and every setting that is not the default."""
         parts = [self.preset, f"seed={self.seed}"]
-        for name in ("dtype", "cells_at_once", "ideal", "off"):
+        for name in ("device", "dtype", "cells_at_once", "ideal", "off"):
             value = getattr(self, name)
             if value != type(self).model_fields[name].get_default():
                 parts.append(f"{name}={'+'.join(value) if name == 'off' else value}")
