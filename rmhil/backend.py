@@ -391,16 +391,14 @@ class Backend(Protocol):
         Raises: as `apply`.
         """
 
-    def mvm(
-        self, bl_voltages: torch.Tensor, bl: Lines = None, sl: Lines = None, arrays: Lines = None
-    ) -> MvmResult:
+    def mvm(self, bl_voltages: torch.Tensor, bl: Lines = None, sl: Lines = None, arrays: Lines = None) -> MvmResult:
         """Drive bit lines and measure source-line currents.
 
         Args:
             bl_voltages: V relative to the virtual ground, shape `(arrays, batch, driven BLs)`, each
                 within +-`spec.limits.read_voltage`, on `device`, of `dtype`.
-            bl, sl: lines to drive and to sense. The last axis of `bl_voltages` and of the result
-                counts only these. A pass with none of them is not run.
+            bl: lines to drive; the last axis of `bl_voltages` counts only these.
+            sl: lines to sense; the last axis of the result counts only these. A pass without lines is not run.
             arrays: arrays to use; the first axis counts only these.
 
         Raises:
@@ -419,8 +417,10 @@ class Backend(Protocol):
         """Put every output at 0 V and disconnect it. Idempotent, and allowed at any time."""
 
     def close(self) -> None:
-        """`safe`, then let go of the hardware. Afterwards every call but `safe` and `close` raises
-        `BackendClosedError`. Idempotent."""
+        """`safe`, then let go of the hardware. Idempotent.
+
+        Afterwards every call but `safe` and `close` raises `BackendClosedError`.
+        """
 
     def __enter__(self) -> Self: ...
 
@@ -438,5 +438,3 @@ class StateSaving(Protocol):
 
     def save_state(self, path: Path) -> None:
         """Write the state of every cell to one file."""
-
-
