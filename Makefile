@@ -25,7 +25,7 @@ demo: venv
 	$(BIN)/rmhil demo
 
 test: venv
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: venv
 	$(BIN)/ruff check .
@@ -42,7 +42,7 @@ docs: venv
 	$(BIN)/pdoc --docformat google --output-directory build/reference rmhil sim_backend calibration
 
 long: venv
-	$(BIN)/python -m pytest -n $(JOBS) -m long
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m long
 
 clean:
 	rm -rf $(VENV) build runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -102,11 +102,14 @@ def read(path: Path) -> xr.Dataset:
     """Read one map into memory and let go of the file.
 
     Raises:
-        OSError, ValueError: not a netCDF4 file, or a truncated one.
+        OSError, ValueError: not a netCDF4 file, a truncated one, or not a map.
     """
     import xarray as xr
 
     with xr.open_dataset(path, engine="h5netcdf") as opened:
+        missing = [dimension for dimension in DIMENSIONS if dimension not in opened.coords]
+        if missing:
+            raise ValueError(f"no coordinate {', '.join(missing)}")
         return opened.load()
 
 

@@ -18,8 +18,8 @@ _TITLES: Final = {
     "inference": ("Inference energy", "digital"),
 }
 
-_ROOM: Final = 6.0
-"""Factor above the highest bar, so that its number fits below the end of the axis."""
+_BARS: Final = 0.72
+"""Share of the axis that the highest bar may fill, so that its number fits above it."""
 
 
 def cost_picture(tables: Sequence[CostTable], workloads: Sequence[str]) -> Picture:
@@ -49,7 +49,8 @@ def cost_picture(tables: Sequence[CostTable], workloads: Sequence[str]) -> Pictu
                     )  # fmt: skip
         costs = [1.0, *(1 / ratio for ratios in found for ratio in ratios.values())]
         ax.set_yscale("log")
-        ax.set_ylim(min(min(costs), 0.5) / 2, _ROOM * max(costs))
+        low, high = min(min(costs), 0.5) / 2, max(costs)
+        ax.set_ylim(low, low * (high / low) ** (1 / _BARS))
         ax.axhline(1, color=GREY, linewidth=0.8)
         ax.set_xticks(x, stages)
         ax.set_title(f"{title}\n(1 = {baseline})", fontsize=9)
@@ -59,7 +60,7 @@ def cost_picture(tables: Sequence[CostTable], workloads: Sequence[str]) -> Pictu
     made.legend(handles[1:], labels[1:], loc="outside lower center", ncols=len(tables), fontsize=8)
     text = (
         "Cost of adapters in SRAM beside the array, relative to the conventional way (grey, 1), log scale; the number "
-        "at a bar is how many times cheaper they are. Where each ratio comes from is in the table below."
+        "at a bar is how many times cheaper they are, unless it says more. Where each ratio comes from is in the table below."
     )
     return Picture("cost", text, png(made))
 
@@ -69,5 +70,10 @@ def _ratios(table: CostTable, workload: str, quantity: str) -> dict[str, float]:
 
 
 def _times(ratio: float) -> str:
-    """A ratio of any size as it stands at a bar: three or four digits, no exponent."""
-    return f"{ratio:,.0f}x" if ratio >= 1000 else f"{ratio:.4g}x" if ratio >= 1 else f"{ratio:.2g}x"
+    """A ratio of any size as it stands at a bar, e.g. `36.68x`; one below 1 says how many times more it is."""
+    text = _digits(ratio if ratio >= 1 else 1 / ratio)
+    return f"{text}x" if ratio >= 1 else f"{text}x more"
+
+
+def _digits(factor: float) -> str:
+    return f"{factor:,.0f}" if factor >= 1000 else f"{factor:.4g}"

@@ -189,3 +189,9 @@ class TestDamage:
         path.write_bytes(path.read_bytes()[:200])
         with pytest.raises(RunDirectoryError, match=r"program\.nc"):
             run.load_map("program")
+
+    def test_another_netcdf_file_is_no_map(self, run: Run) -> None:
+        path = run.save_map("program", {"conductance": np.full((4, 4), 1e-5)})
+        run.load_map("program").drop_vars("bl").to_netcdf(path, engine="h5netcdf")
+        with pytest.raises(RunDirectoryError, match="no coordinate bl"):
+            run.load_map("program")
