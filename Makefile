@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
 JOBS ?= 2
 
-.PHONY: venv demo test check format docs long clean
+.PHONY: venv demo test check format docs clean
 
 venv: $(VENV)/.installed
 
@@ -40,9 +40,6 @@ format: venv
 docs: venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
 	$(BIN)/pdoc --docformat google --output-directory build/reference rmhil sim_backend calibration
-
-long: venv
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m long
 
 clean:
 	rm -rf $(VENV) build runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
