@@ -13,7 +13,7 @@ import typer
 
 from rmhil.cli.inputs import parse_region
 from rmhil.cli.lazy import ARGUMENTS
-from rmhil.errors import ConfigError, RmhilError
+from rmhil.errors import BackendUnavailableError, ConfigError, RmhilError
 from rmhil.reopen import SECTION, BackendChoice, keep_state, reopen
 from rmhil.store import Run
 
@@ -109,8 +109,9 @@ def session(ctx: typer.Context, place: Place, settings: Mapping[str, Any]) -> It
                     work.backend.safe()
                     keep_state(work.run, work.backend)
                     work.run.save_ledger(work.ledger)
-        except RmhilError:
-            if place.run is None and not _anything_done(work):
+        except RmhilError as error:
+            maybe_driven = isinstance(error, BackendUnavailableError) or _anything_done(work)
+            if place.run is None and not maybe_driven:
                 work.run.discard()
             raise
 

@@ -60,7 +60,7 @@ def cost_picture(tables: Sequence[CostTable], workloads: Sequence[str]) -> Pictu
     made.legend(handles[1:], labels[1:], loc="outside lower center", ncols=len(tables), fontsize=8)
     text = (
         "Cost of adapters in SRAM beside the array, relative to the conventional way (grey, 1), log scale; the number "
-        "at a bar is how many times cheaper they are, unless it says more. Where each ratio comes from is in the table below."
+        "at a bar is how many times cheaper they are, unless it says more. Where each ratio comes from is in the table."
     )
     return Picture("cost", text, png(made))
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import rmhil
+from rmhil.cli.app import app
 from rmhil.cli.lazy import OWN, sources
 from rmhil.store import Run
 from tests.unit.cli.conftest import CommandLine
@@ -87,7 +89,7 @@ def test_logs_go_to_stderr_and_only_when_asked_for(command_line: CommandLine, ta
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["cells"] == 64
     assert "INFO" in done.stderr
-    quiet = subprocess.run([*arguments[:3], *arguments[4:]], capture_output=True, text=True, check=True)
+    quiet = CliRunner().invoke(app, ["program", str(target), *map(str, command_line.small), "--json"])
     assert quiet.stderr == ""
 
 
