@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias, TypedDict
@@ -10,6 +10,7 @@ from typing import TypeAlias, TypedDict
 from torch import nn
 
 from rmhil import adapt
+from rmhil.adapt.options import Validation
 from rmhil.ledger import Ledger
 from rmhil.program_report import Progress
 
@@ -33,9 +34,18 @@ class _Options(TypedDict):
     steps: int
     lr: float
     batch_size: int
-    evaluate_every: int
     seed: int
     progress: Progress
+    guard: adapt.DivergenceGuard
+
+
+class _Choice(TypedDict, total=False):
+    """Those that say which checkpoint is kept; none of them keeps the last step."""
+
+    validation: Validation
+    evaluate_every: int
+    select: adapt.ForgottenThenKept
+    stop: adapt.WhenForgotten
 
 
 _PLACES = {"learn": 0, "restore": 1, "unlearn": 2, "continual": 3}
@@ -61,31 +71,32 @@ class Stages:
 
     def learn(self, ledger: Ledger) -> tuple[Mixer, adapt.History]:
         """The first classes, on a new float model."""
-        model, data = self.task.model(), self.task.train.of(FIRST)
-        with self._options("learn", "float model: learn", self.task.recipe.learn) as options:
-            history = adapt.train(model, data, validation=self.task.validation.of(FIRST), ledger=ledger, **options)
+        model, schedule = self.task.model(), self.task.recipe.learn
+        with self._options("learn", "float model: learn", schedule) as options:
+            history = adapt.train(
+                model, self.task.train.of(FIRST), ledger=ledger, **options, **self._best_on(FIRST, schedule)
+            )
         return model, history
 
     def restore(self, chip: nn.Module, teacher: nn.Module, adapter: str) -> adapt.History:
         """What the float model said, on the array that it was programmed to."""
-        with self._options("restore", "array: restore", self.task.recipe.restore) as options:
+        schedule = self.task.recipe.restore
+        with self._options("restore", "array: restore", schedule) as options:
             return adapt.restore(
                 chip, self.task.train.of(FIRST), teacher, adapter=adapter,
-                validation=self.task.validation.of(FIRST), **options,
+                **options, **self._best_on(FIRST, schedule),
             )  # fmt: skip
 
     def unlearn(
         self, model: nn.Module, where: str, adapter: str | None = None, ledger: Ledger | None = None
     ) -> adapt.History:
         """Forget one class with an adapter, or with all weights."""
-        recipe, validation = self.task.recipe, self.task.validation
-        groups = {"forgotten": validation.of(FORGET), "kept": validation.of(KEPT)}
-        with self._options("unlearn", f"{where}: unlearn", recipe.unlearn) as options:
+        recipe, train = self.task.recipe, self.task.train
+        schedule = recipe.unlearn_all if adapter is None else recipe.unlearn
+        with self._options("unlearn", f"{where}: unlearn", schedule) as options:
             return adapt.unlearn(
-                model, self.task.train.of(FORGET), self.task.train.of(KEPT), recipe.forgetting, recipe.forget_weight,
-                adapter=adapter, validation=groups, ledger=ledger,
-                select=adapt.ForgottenThenKept(recipe.forgotten_at_most),
-                stop=adapt.WhenForgotten(recipe.forgotten_at_most, in_a_row=recipe.settled), **options,
+                model, train.of(FORGET), train.of(KEPT), recipe.forgetting, recipe.forget_weight,
+                adapter=adapter, ledger=ledger, **options, **self._forgotten(schedule),
             )  # fmt: skip
 
     def continual(
@@ -93,14 +104,31 @@ class Stages:
     ) -> adapt.History:
         """Learn the new class beside a bounded number of old samples; the forgotten class is not among them."""
         recipe = self.task.recipe
+        schedule = recipe.continual_all if adapter is None else recipe.continual
         replay = adapt.ReplayBuffer(
             self.task.train.of(KEPT), recipe.replay, recipe.replay_selection, seed=seed_of("continual", self.task.seed)
         )
-        with self._options("continual", f"{where}: learn on", recipe.continual) as options:
+        with self._options("continual", f"{where}: learn on", schedule) as options:
             return adapt.learn(
                 model, self.task.train.of(NEW), replay, adapter=adapter, ledger=ledger,
-                validation=self.task.validation.of((*KEPT, NEW)), **options,
+                **options, **self._best_on((*KEPT, NEW), schedule),
             )  # fmt: skip
+
+    def _best_on(self, classes: Sequence[int], schedule: Schedule) -> _Choice:
+        if schedule.evaluate_every is None:
+            return {}
+        return {"validation": self.task.validation.of(classes), "evaluate_every": schedule.evaluate_every}
+
+    def _forgotten(self, schedule: Schedule) -> _Choice:
+        if schedule.evaluate_every is None:
+            return {}
+        recipe, validation = self.task.recipe, self.task.validation
+        return {
+            "validation": {"forgotten": validation.of(FORGET), "kept": validation.of(KEPT)},
+            "evaluate_every": schedule.evaluate_every,
+            "select": adapt.ForgottenThenKept(recipe.forgotten_at_most),
+            "stop": adapt.WhenForgotten(recipe.forgotten_at_most, in_a_row=recipe.settled),
+        }
 
     @contextmanager
     def _options(self, stage: str, title: str, schedule: Schedule) -> Iterator[_Options]:
@@ -109,7 +137,7 @@ class Stages:
                 "steps": schedule.steps,
                 "lr": schedule.lr,
                 "batch_size": schedule.batch_size,
-                "evaluate_every": schedule.evaluate_every,
                 "seed": seed_of(stage, self.task.seed),
                 "progress": progress,
+                "guard": adapt.DivergenceGuard(then="stop"),
             }

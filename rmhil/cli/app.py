@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
 from typing import Annotated
 
 import typer
 from loguru import logger
 
 import rmhil
-from rmhil.cli.lazy import LazyGroup, Terminated
+from rmhil.cli import signals
+from rmhil.cli.lazy import LazyGroup
 
 _HELP = """Program, read and compute with resistive-memory arrays, and adapt networks on them.
 
@@ -50,9 +49,5 @@ def options(
 
 def run() -> None:
     """Run the application on the arguments of the process; SIGTERM ends it as safely as Ctrl-C."""
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
+    signals.install()
     app()

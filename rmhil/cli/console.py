@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from rmhil.cli.signals import stop_if_asked
 from rmhil.plain import plain
 from rmhil.program_report import Progress as ProgressCall
 
@@ -48,6 +49,8 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
 def progress_bar(title: str = "", *, shown: bool = True) -> Iterator[ProgressCall]:
     """A bar on stderr, fed by calls `(done, total, text)`; it appears with the first one.
 
+    Each call also ends the work if Ctrl-C asked for that and went unheard.
+
     Args:
         title: in front of the text of each call.
         shown: False draws nothing.
@@ -62,6 +65,7 @@ def progress_bar(title: str = "", *, shown: bool = True) -> Iterator[ProgressCal
     task = bar.add_task("", total=1, start=True)
 
     def report(done: int, total: int, text: str) -> None:
+        stop_if_asked()
         bar.start()
         bar.update(
             task,

@@ -19,6 +19,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
+from rmhil.cli.signals import Terminated
 from rmhil.errors import ConfigError, RmhilError
 
 GROUP = "rmhil.commands"
@@ -29,10 +30,6 @@ ARGUMENTS = "rmhil.arguments"
 
 _REFUSED, _INTERRUPTED, _TERMINATED = 2, 130, 143
 """Exit codes; the last two are 128 + the number of the signal, as in a shell."""
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM); it leaves the way Ctrl-C does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,19 @@ def test_logs_go_to_stderr_and_only_when_asked_for(command_line: CommandLine, ta
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_signal_that_was_dropped_ends_the_work_at_the_next_progress() -> None:
+    code = (
+        "import os, signal\nfrom rmhil.cli import signals\nfrom rmhil.cli.console import progress_bar\n"
+        "class Dropping:\n    def __del__(self):\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "signals.install()\nDropping()\n"  # the interrupt comes up in a finaliser, where Python drops it
+        "with progress_bar(shown=False) as report:\n    print('still here')\n"
+        "    try:\n        report(1, 2, '')\n    except KeyboardInterrupt:\n        print('stopped')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["still here", "stopped"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_safely_and_the_run_says_so(command_line: CommandLine, sent: signal.Signals, code: int) -> None:
     target = command_line.save("big.npy", np.random.default_rng(0).uniform(10e-6, 80e-6, (128, 128)))
@@ -101,12 +114,15 @@ def test_a_signal_ends_safely_and_the_run_says_so(command_line: CommandLine, sen
     root = command_line.folder / "runs"
     arguments = ["program", str(target), "--config", "slow.toml", "--out", str(root), "--tolerance", "1e-6"]
     with subprocess.Popen([*RMHIL, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not list(root.glob("*/run.json")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(1.0)
-        process.send_signal(sent)
-        _, said = process.communicate(timeout=60)
+        try:
+            deadline = time.monotonic() + 60
+            while not list(root.glob("*/run.json")) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            time.sleep(1.0)
+            process.send_signal(sent)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == code, said
     assert "interrupted" in said
     assert "Traceback" not in said
