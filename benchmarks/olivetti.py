@@ -48,23 +48,27 @@ class Case(NamedTuple):
 
     @property
     def file_name(self) -> str:
+        """Of the file that keeps the run."""
         return f"group-{self.group}-fold-{self.fold}-seed-{self.seed}.json"
 
     @property
     def chip_seed(self) -> int:
-        """No two runs share a chip."""
+        """Of the simulated chip; no two runs share one."""
         return 10_000 * self.seed + 100 * self.group + self.fold
 
 
 def run_case(case: Case) -> dict[str, Any]:
     """One main job; plain data."""
     import torch
+    from loguru import logger
 
     torch.set_num_threads(1)
+    logger.disable("rmhil_examples")
+    from rmhil_examples.main_job import run_main_job
+
     from rmhil import Crossbar, open_backend
     from rmhil.plain import plain
     from rmhil.workload import find_workload
-    from rmhil_examples.main_job import run_main_job
 
     started = time.perf_counter()
     task: Any = find_workload("face").load(case.seed, group=case.group, fold=case.fold)

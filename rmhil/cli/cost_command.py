@@ -74,10 +74,13 @@ def _show(table: CostTable) -> None:
 
 def render(table: CostTable) -> Table:
     """The table for a terminal: each ratio with its published counterpart and its origin."""
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    shown = Table(title=escape(table.title), title_justify="left")
+    shown = Table(
+        title=escape(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
     for name in ("workload", "cost of", "stage"):
         shown.add_column(name, no_wrap=True)
     for name in ("ratio", "published"):
@@ -89,7 +92,7 @@ def render(table: CostTable) -> Table:
         shown.add_row(
             escape(entry.workload),
             entry.quantity,
-            ", ".join(each.stage for each in group),
+            ",\n".join(each.stage for each in group),
             table.text(entry.ratio),
             "-" if entry.published is None else f"{entry.published:.2f}",
             escape((f"{entry.variant}: " if entry.variant else "") + entry.source),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rmhil.backend import ArraySpec, Floats, Ints
-from rmhil.errors import ConfigError, InputFileError, OutOfRangeError
+from rmhil.errors import ConfigError, InputFileError, OutOfRangeError, ShapeError
 
 _REGION = re.compile(r"(\d*):(\d*),(\d*):(\d*)")
 
@@ -42,6 +42,19 @@ def save_numbers(path: Path, values: Floats | Ints) -> None:
             np.save(file, values)
     except OSError as error:
         raise InputFileError(f"{path} cannot be written: {error}") from error
+
+
+def check_fits(name: str, values: Floats, shape: tuple[int, ...], region: str | None) -> None:
+    """Refuse a map that is smaller than the whole array, and say how its place is named.
+
+    Raises:
+        ShapeError: it is smaller, and no region was given; nothing was driven.
+    """
+    smaller = values.ndim == 2 and values.shape != shape[-2:] and np.all(np.less_equal(values.shape, shape[-2:]))
+    if region is None and smaller:
+        rows, columns = values.shape
+        example = f"--region 0:{rows},0:{columns}"
+        raise ShapeError(name, values.shape, f"{shape}; name the part of the array it is for, e.g. {example}")
 
 
 def parse_region(text: str | None, spec: ArraySpec) -> tuple[slice, slice]:

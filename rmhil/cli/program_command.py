@@ -9,7 +9,7 @@ import typer
 
 from rmhil.cli import options
 from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
-from rmhil.cli.inputs import load_numbers
+from rmhil.cli.inputs import check_fits, load_numbers
 from rmhil.cli.session import Place, Session, session
 from rmhil.program_report import ProgramInterruptedError
 
@@ -65,6 +65,7 @@ def program(
     place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
     with session(ctx, place, {"program": settings | {"target": target, "region": region}}) as work:
         crossbar = work.crossbar(region)
+        check_fits("target", wanted, crossbar.shape, region)
         if not as_json:
             output_console().print(work.header, soft_wrap=True)
         with progress_bar(shown=not as_json) as bar:

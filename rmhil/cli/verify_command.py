@@ -10,7 +10,7 @@ import typer
 
 from rmhil.cli import options
 from rmhil.cli.console import output_console, print_facts, print_json
-from rmhil.cli.inputs import load_numbers
+from rmhil.cli.inputs import check_fits, load_numbers
 from rmhil.cli.session import Place, session
 from rmhil.units import MICRO
 
@@ -47,6 +47,7 @@ def verify(
     place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
     with session(ctx, place, {"verify": settings | {"target": target, "region": region}}) as work:
         crossbar = work.crossbar(region)
+        check_fits("target", wanted, crossbar.shape, region)
         report = crossbar.verify(wanted, **settings)
         work.keep_map("verify", report, crossbar)
         facts = summary(report)

@@ -97,7 +97,7 @@ def bad_inputs() -> dict[str, tuple[np.ndarray, tuple[str, ...], str]]:
     infinite, outside = good.copy(), good.copy()
     infinite[0, 0], outside[0, 0] = np.inf, 200e-6
     return {
-        "wrong shape": (good[:, 1:], (), "target has shape"),
+        "wrong shape": (good[:, 1:], (), "name the part of the array"),
         "infinite": (infinite, (), "infinite"),
         "outside the window": (outside, (), "target"),
         "negative tolerance": (good, ("--tolerance", "-1e-6"), "tolerance"),
