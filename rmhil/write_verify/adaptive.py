@@ -14,6 +14,7 @@ import numpy as np
 
 from rmhil.backend import ArraySpec, Floats, Ints, Operation, Pulses, Status
 from rmhil.units import Siemens, Volts
+from rmhil.write_verify.levels import highest_level, pulses_at
 from rmhil.write_verify.line_fit import LineFit
 from rmhil.write_verify.policy import Mask, PerCell, Silence
 
@@ -105,11 +106,11 @@ class Adaptive:
         too_high = (conductance > state.target) | (status != Status.NORMAL)
         wanted = np.where(too_high, Operation.RESET, Operation.SET).astype(np.int64)
         operation = state.silence.choose(wanted)
-        stop = self._stop(state.spec, operation)
+        stop = highest_level(state.spec, operation, self.gate_stop)
         level = np.where(operation == wanted, np.minimum(self._level(state, operation), stop), stop)
         unanswered = np.where(operation == state.operation, state.unanswered, 0)
         following = replace(state, before=conductance, operation=operation, level=level, unanswered=unanswered)
-        return following, self._pulses(state.spec, operation, level)
+        return following, pulses_at(state.spec, operation, level, self.set_amplitude)
 
     def _level(self, state: AdaptiveState, operation: Ints) -> Floats:
         """V: where the line is at the target; never below the last pulse if that one did not go far enough."""
@@ -127,7 +128,7 @@ class Adaptive:
         answered = normal & ((is_set & (change > visible)) | (is_reset & (change < -visible)))
         rose = is_set & (answered | (normal & (state.set_line.at(state.level) > conductance)))
         fell = is_reset & (answered | (normal & (state.reset_line.at(-state.level) < conductance)))
-        strong = (state.operation >= 0) & (state.level >= self._stop(state.spec, state.operation))
+        strong = (state.operation >= 0) & (state.level >= highest_level(state.spec, state.operation, self.gate_stop))
         return replace(
             state,
             set_line=self._observe(state, state.set_line, state.level, conductance, rose),
@@ -140,21 +141,6 @@ class Adaptive:
         """Differences below the tolerance do not matter, so it stands for the spread of an observation."""
         variance = np.full(len(conductance), state.tolerance**2)
         return line.observe(x, conductance, variance, seen)
-
-    def _stop(self, spec: ArraySpec, operation: Ints) -> Floats:
-        gate_stop = min(self.gate_stop, spec.limits.gate_voltage)
-        return np.where(operation == Operation.SET, gate_stop, spec.limits.reset_voltage)
-
-    def _pulses(self, spec: ArraySpec, operation: Ints, level: Floats) -> Pulses:
-        is_set = operation == Operation.SET
-        return Pulses.of(
-            len(operation),
-            operation=operation,
-            amplitude=np.where(is_set, min(self.set_amplitude, spec.limits.set_voltage), level),
-            width=spec.pulse_width,
-            gate_voltage=np.where(is_set, level, spec.limits.gate_voltage),
-            compliance=spec.limits.current,
-        )
 
 
 def _first_guess(n_cells: int, origin: Volts, level: tuple[float, float], slope: tuple[float, float]) -> LineFit:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rmhil.backend import ArraySpec, Floats, Ints, Operation, Pulses, Status
 from rmhil.units import Siemens, Volts
+from rmhil.write_verify.levels import highest_level, pulses_at
 from rmhil.write_verify.policy import Mask, PerCell, Silence
 
 
@@ -73,34 +74,19 @@ class Incremental:
     def step(self, state: IncrementalState, conductance: Floats, status: Ints) -> tuple[IncrementalState, Pulses]:
         """As `Policy.step`."""
         moved = np.abs(conductance - state.before) > self.response
-        strong = (state.operation >= 0) & (state.level >= self._stop(state.spec, state.operation))
+        strong = (state.operation >= 0) & (state.level >= highest_level(state.spec, state.operation, self.gate_stop))
         silence = state.silence.after(state.operation, strong, moved)
         too_high = (conductance > state.target) | (status != Status.NORMAL)
         wanted = np.where(too_high, Operation.RESET, Operation.SET).astype(np.int64)
         operation = silence.choose(wanted)
         level = self._level(state, operation, probe=operation != wanted)
         following = IncrementalState(state.spec, state.target, conductance, operation, level, silence)
-        return following, self._pulses(state.spec, operation, level)
-
-    def _stop(self, spec: ArraySpec, operation: Ints) -> Floats:
-        gate_stop = min(self.gate_stop, spec.limits.gate_voltage)
-        return np.where(operation == Operation.SET, gate_stop, spec.limits.reset_voltage)
+        return following, pulses_at(state.spec, operation, level, self.set_amplitude)
 
     def _level(self, state: IncrementalState, operation: Ints, probe: Mask) -> Floats:
         is_set = operation == Operation.SET
-        stop = self._stop(state.spec, operation)
+        stop = highest_level(state.spec, operation, self.gate_stop)
         first = np.where(is_set, self.gate_start, self.reset_start)
         following = state.level + np.where(is_set, self.gate_step, self.reset_step)
         level = np.where(operation == state.operation, following, first)
         return np.minimum(np.where(probe, stop, level), stop)
-
-    def _pulses(self, spec: ArraySpec, operation: Ints, level: Floats) -> Pulses:
-        is_set = operation == Operation.SET
-        return Pulses.of(
-            len(operation),
-            operation=operation,
-            amplitude=np.where(is_set, min(self.set_amplitude, spec.limits.set_voltage), level),
-            width=spec.pulse_width,
-            gate_voltage=np.where(is_set, level, spec.limits.gate_voltage),
-            compliance=spec.limits.current,
-        )
