@@ -172,11 +172,12 @@ def _report(run: Run) -> Path:
 
 
 def _print(results: Mapping[str, Any], run: Run, provenance: str, written: Path | None, seconds: float) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     console = output_console()
     console.print(f"[bold]{results['workload']}[/] on {provenance}: accuracy on {results['test_samples']} test samples")
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", no_wrap=True)
     for title in _COLUMNS:
         table.add_column(title, justify="right")

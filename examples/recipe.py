@@ -34,7 +34,7 @@ class Recipe:
 
     Learning rates of adapters, alpha, ranks and lambda are those of arXiv 2601.10037 (face). What differs, and why:
 
-    - mini-batches instead of all samples in each step: a sixth of the work, and no worse on photographs not seen;
+    - mini-batches instead of all samples in each step: an eighth of the work, and no worse on photographs not seen;
     - learning and unlearning end with the checkpoint that is best on validation samples, and unlearning stops there;
     - learning on takes a fixed number of steps, 60 instead of 100: one validation photograph a person says too
       little to choose among checkpoints that differ by a photograph or two;

@@ -56,7 +56,7 @@ def _places() -> list[Path]:
 
 def _read(path: Path) -> NDArray[np.float32]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             images, target = file["images"], file["target"]
     except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DataMissingError(f"{path} is damaged: {error}") from error
