@@ -26,6 +26,9 @@ KEPT, FORGOTTEN, NEW = (0, 1, 3, 4), 2, 5
 GROUPS: dict[str, tuple[int, ...]] = {"kept": KEPT, "forgotten": (FORGOTTEN,), "new": (NEW,)}
 CHANCE = 1 / 6
 
+TUNING_SEED = 0
+"""Seed with which the recipe was chosen, on the float model and with a look at its test photographs."""
+
 LIMITS = {"kept": -0.03, "new": -0.05}
 """1: the paired difference of RM-DLoRA to the float model should be no worse."""
 
@@ -48,6 +51,7 @@ def summarise(runs: Runs) -> dict[str, Any]:
             for method in methods
             if method != REFERENCE
         },
+        "difference_other_seeds": _other_seeds(runs),
         "pulses_after_deployment": sum(run["pulses_after_deployment"] for run in runs),
         "cells_pulsed": _programming(runs),
         "wall_s_mean": float(np.mean([run["wall_s"] for run in runs])),
@@ -66,6 +70,12 @@ def _differences(runs: Runs, method: str, stage: str) -> dict[str, Any]:
         paired = {key: ours[key] - theirs[key] for key in ours}
         found[group] = _interval(paired) | {"ci95_by_split": _resampled(_by_split(paired))}
     return found
+
+
+def _other_seeds(runs: Runs) -> dict[str, Any]:
+    """The paired difference of RM-DLoRA from the seeds that the recipe was not chosen with; empty without any."""
+    others = [run for run in runs if run["seed"] != TUNING_SEED]
+    return {stage: _differences(others, "RM-DLoRA", stage) for stage in STAGES} if others else {}
 
 
 def _groups(stage: str) -> list[str]:
@@ -155,6 +165,9 @@ def table_of(summary: Mapping[str, Any]) -> str:
         f"photograph x {len(summary['seeds'])} seeds; {summary['photographs']} photographs tested. Accuracies in %, "
         "differences in points; in brackets the 95 % interval from resampling photographs.",
         "",
+        f"The recipe was chosen on the float model with seed {TUNING_SEED}, with a look at its test photographs. That "
+        "flatters absolute accuracies, not the pairing of array and float model; the other seeds stand apart below.",
+        "",
         "| method | stage | kept | forgotten | new |",
         "|---|---|---|---|---|",
     ]
@@ -169,6 +182,10 @@ def table_of(summary: Mapping[str, Any]) -> str:
     ]
     for method, stages in summary["difference"].items():
         lines += [f"| {method} | {stage} | {_cells(groups, sign='+')} |" for stage, groups in stages.items()]
+    lines += [
+        f"| RM-DLoRA, without seed {TUNING_SEED} | {stage} | {_cells(groups, sign='+')} |"
+        for stage, groups in summary["difference_other_seeds"].items()
+    ]
     lines += ["", *_verdict(summary), "", *_writes(summary), ""]
     return "\n".join(lines)
 
