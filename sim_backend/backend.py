@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import torch
+from loguru import logger
 from numpy.typing import NDArray
 
 from rmhil.backend import (
@@ -227,7 +228,8 @@ class SimBackend:
         """Drive bit lines and measure source-line currents; see `Backend.mvm`."""
         self._refuse_if_closed()
         rows, columns, numbers = check_mvm(self._spec, bl_voltages, bl, sl, arrays)
-        with one_thread(bl_voltages.numel() * columns.size < _FEW_PRODUCTS):
+        few = bl_voltages.numel() * columns.size < _FEW_PRODUCTS
+        with one_thread(few), torch.autocast(self.device.type, enabled=False):
             return self._multiply(bl_voltages, rows, columns, numbers)
 
     def _multiply(self, bl_voltages: torch.Tensor, rows: Ints, columns: Ints, numbers: Ints) -> MvmResult:
@@ -282,7 +284,15 @@ class SimBackend:
     def _restore(self, saved: SavedState) -> None:
         self._chip.restore(saved)
         self._clock = saved.clock
-        self._periphery.restore_generator(torch.from_numpy(saved.generator))
+        if saved.device == self.device.type:
+            self._periphery.restore_generator(torch.from_numpy(saved.generator))
+        else:
+            logger.warning(
+                "{}: the state was saved on {}, so the noise of MVMs on {} begins anew; cells are as they were",
+                self._spec.provenance,
+                saved.device,
+                self.device.type,
+            )
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

@@ -272,6 +272,7 @@ class Chip:
             events=self._events.cpu().numpy(),
             clock=clock,
             generator=generator.cpu().numpy(),
+            device=self.device.type,
         )
 
     def restore(self, saved: SavedState) -> None:

@@ -70,8 +70,9 @@ class SimConfig(BaseModel):
     @classmethod
     def _usable_device(cls, name: str) -> str:
         try:
-            torch.empty(0, device=name)
-        except (RuntimeError, AssertionError) as error:  # torch uses both: no such device, not built for it
+            torch.zeros(1, dtype=torch.float64, device=name).cpu()
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+            # torch uses all of them: no such device, not built for it, without data, without float64
             raise ValueError(f"torch has no device {name!r} here: {str(error).splitlines()[0]}") from error
         return name
 
@@ -165,5 +166,5 @@ def _read(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"simulator settings: cannot read {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"simulator settings: {path} is not TOML: {error}") from error

@@ -34,7 +34,6 @@ class Stream(IntEnum):
     CONDUCTANCE_MIN = 6
     FORM_VOLTAGE = 7
     VIRGIN = 8
-    READ_NOISE_SPREAD = 9
     TELEGRAPH_PRESENT = 10
     TELEGRAPH_DEPTH = 11
     STUCK = 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ class SavedState:
         events: transactions each cell has seen, int32, flat.
         clock: s on the virtual clock.
         generator: state of the MVM noise's generator, bytes.
+        device: type of the device whose generator that is, e.g. `cpu`; the states of others have other forms.
     """
 
     settings: dict[str, Any]
@@ -38,10 +40,12 @@ class SavedState:
     events: NDArray[np.int32]
     clock: Seconds
     generator: NDArray[np.uint8]
+    device: str
 
     def save(self, path: Path) -> None:
         """Write to one file, under a temporary name until it is whole."""
-        header = json.dumps({"format": _FORMAT, "settings": self.settings, "clock": self.clock})
+        facts = {"format": _FORMAT, "settings": self.settings, "clock": self.clock, "device": self.device}
+        header = json.dumps(facts)
         partial = path.with_name(path.name + ".partial")
         with partial.open("wb") as file:
             np.savez(
@@ -66,14 +70,16 @@ class SavedState:
                 state = cls(
                     settings=dict(header["settings"]),
                     conductance=np.asarray(file["conductance"], dtype=np.float64),
-                    events=np.asarray(file["events"], dtype=np.int32),
+                    events=file["events"],
                     clock=float(header["clock"]),
                     generator=np.asarray(file["generator"], dtype=np.uint8),
+                    device=str(header["device"]),
                 )
-                known = header["format"]
+            state._check(path, header["format"])
+        except ConfigError:
+            raise
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ConfigError(f"{path} is not a saved simulator state, or is damaged: {error}") from error
-        state._check(path, known)
         return state
 
     def _check(self, path: Path, known: object) -> None:
@@ -82,8 +88,12 @@ class SavedState:
         missing = [name for name in IDENTITY if name not in self.settings]
         if missing:
             raise ConfigError(f"{path}: saved state without {', '.join(missing)}")
-        count = int(np.prod([self.settings[name] for name in ("n_arrays", "n_bl", "n_sl")]))
+        count = math.prod(int(self.settings[name]) for name in ("n_arrays", "n_bl", "n_sl"))
         if self.conductance.shape != (count,) or self.events.shape != (count,):
             raise ConfigError(f"{path}: saved state holds {self.conductance.size} cells, its geometry has {count}")
+        if self.events.dtype != np.int32:
+            raise ConfigError(f"{path}: saved state counts events in {self.events.dtype}, expected int32")
+        if not 0.0 <= self.clock < math.inf:
+            raise ConfigError(f"{path}: saved state with a clock at {self.clock} s")
         if not np.isfinite(self.conductance).all():
             raise ConfigError(f"{path}: saved state holds conductances that are not finite")

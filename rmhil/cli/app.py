@@ -44,7 +44,8 @@ def options(
     """Set up logging for the subcommand."""
     logger.remove()
     logger.add(sys.stderr, level=("WARNING", "INFO", "DEBUG")[min(verbose, 2)], backtrace=False, diagnose=False)
-    logger.enable("rmhil")
+    for package in ("rmhil", "sim_backend", "rmhil_examples"):
+        logger.enable(package)
 
 
 def run() -> None:

@@ -30,7 +30,8 @@ class _ArrayProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, measured: torch.Tensor, forward: Forward) -> torch.Tensor:  # noqa: ANN401
-        product = forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            product = forward(x)
         ctx.save_for_backward(measured, product.clipped, product.over_range)
         return product.outputs
 
@@ -41,7 +42,8 @@ class _ArrayProduct(torch.autograd.Function):
         measured, clipped, over_range = ctx.saved_tensors
         if over_range is not None:
             grad = grad.masked_fill(over_range, 0.0)
-        back = grad @ measured.to(grad.dtype)
+        with torch.autocast(grad.device.type, enabled=False):
+            back = grad @ measured.to(grad.dtype)
         if clipped is not None:
             back = back.masked_fill(clipped, 0.0)
         return back, None, None

@@ -144,6 +144,14 @@ def test_mvm_takes_time_for_every_vector_and_pass(backend: Backend) -> None:
     assert seconds(100, None) - idle > 1.5 * one
 
 
+def test_mixed_precision_around_a_call_changes_nothing(backend: Backend, reopen: Callable[..., Backend]) -> None:
+    given = volts(backend, backend.spec.n_bl)
+    with torch.autocast(backend.device.type, dtype=torch.bfloat16):
+        mixed = backend.mvm(given).currents
+    assert mixed.dtype == backend.dtype
+    torch.testing.assert_close(mixed, reopen().mvm(given).currents, rtol=0, atol=0)
+
+
 def bad_requests(backend: Backend) -> dict[str, tuple[Callable[[], object], type[RmhilError], str]]:
     n_bl, limit = backend.spec.n_bl, backend.spec.limits.read_voltage
     good = torch.zeros((backend.spec.n_arrays, 1, n_bl), dtype=backend.dtype, device=backend.device)

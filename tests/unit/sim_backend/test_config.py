@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from loguru import logger
 
 from rmhil.errors import ConfigError, UnknownNameError
 from rmhil.wiring import Wiring
@@ -153,3 +156,46 @@ def test_a_state_that_lost_cells_is_refused(open_sim: OpenSim, tmp_path: Path) -
     np.savez(path, **(parts | {"conductance": parts["conductance"][:-1]}))
     with pytest.raises(ConfigError, match="191 cells, its geometry has 192"):
         open_backend(state=path)
+
+
+def edit_header(path: Path, **changes: object) -> None:
+    with np.load(path) as file:
+        parts = dict(file)
+    header = json.loads(str(parts["header"])) | changes
+    np.savez(path, **(parts | {"header": np.array(json.dumps(header))}))
+
+
+@pytest.mark.parametrize("changes", [{"clock": float("nan")}, {"clock": -1.0}, {"settings": {"n_arrays": "x"}}])
+def test_a_state_with_a_damaged_header_is_refused(
+    open_sim: OpenSim, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    path = tmp_path / "chip.npz"
+    open_sim().save_state(path)
+    edit_header(path, **changes)
+    with pytest.raises(ConfigError, match=re.escape(str(path))):
+        open_backend(state=path)
+
+
+def test_a_state_of_another_device_keeps_its_cells_and_says_that_the_noise_begins_anew(
+    open_sim: OpenSim, tmp_path: Path
+) -> None:
+    path = tmp_path / "chip.npz"
+    chip = open_sim()
+    fill(chip)
+    chip.save_state(path)
+    edit_header(path, device="cuda")
+    said: list[str] = []
+    logger.enable("sim_backend")
+    sink = logger.add(said.append, level="WARNING")
+    try:
+        again = open_backend(state=path)
+    finally:
+        logger.remove(sink)
+        logger.disable("sim_backend")
+    np.testing.assert_array_equal(again.true_conductance, chip.true_conductance)
+    assert "begins anew" in "".join(said)
+
+
+def test_a_device_without_data_is_refused() -> None:
+    with pytest.raises(ConfigError, match="meta"):
+        open_backend(device="meta")

@@ -81,6 +81,11 @@ def test_set_never_lowers_and_reset_never_raises() -> None:
         assert (hold(states, -voltage, 5.0) <= start).all()
 
 
+def test_a_reset_through_a_half_open_transistor_moves_a_conducting_cell_less() -> None:
+    half_open, open_wide = hold([80e-6], -1.5, 1.5), hold([80e-6], -1.5, 5.0)
+    assert open_wide.item() < half_open.item() - 5e-6
+
+
 def test_a_pulse_in_two_halves_is_the_whole_pulse() -> None:
     """The closed forms solve their rate equations."""
     for state, voltage in ((20e-6, 1.08), (70e-6, -1.1), (40e-6, -1.5)):
