@@ -7,7 +7,8 @@
 Each run is one main job (examples/main_job.py) on a chip of its own: the float model learns five people, is programmed
 to 1 uS, and forgets one and learns a sixth, with and without a restore adapter after programming, beside the float
 model with the same recipe and full reprogramming in both accountings. Runs are kept one by one in `runs/olivetti`;
-the summary and all predictions go to benchmarks/results/olivetti.json, a table to olivetti.md.
+the summary and all predictions go to benchmarks/results/olivetti.json, a table to olivetti.md. A run that was made with
+another recipe or other versions of packages is refused, neither repeated nor summarised.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
 from itertools import product
@@ -37,6 +38,10 @@ from olivetti_summary import summarise, table_of  # noqa: E402
 RESULTS = HERE / "results" / "olivetti.json"
 RUNS = Path("runs") / "olivetti"
 FORMAT = 1
+"""Version of the layout of a run's file; another one is refused."""
+
+PACKAGES = ("rmhil", "torch", "numpy", "scipy")
+"""Packages whose versions a run depends on."""
 
 
 class Case(NamedTuple):
@@ -55,6 +60,10 @@ class Case(NamedTuple):
     def chip_seed(self) -> int:
         """Of the simulated chip; no two runs share one."""
         return 10_000 * self.seed + 100 * self.group + self.fold
+
+
+class ForeignRunError(Exception):
+    """A file is not a run of this benchmark as it is now; the message names the file and what differs."""
 
 
 def run_case(case: Case) -> dict[str, Any]:
@@ -77,11 +86,11 @@ def run_case(case: Case) -> dict[str, Any]:
         provenance = backend.spec.provenance
     results = record.results()
     return {
-        "format": FORMAT,
         **case._asdict(),
-        "provenance": provenance,
+        "format": FORMAT,
         "recipe": plain(task.recipe),
-        "versions": {name: version(name) for name in ("rmhil", "torch", "numpy", "scipy")},
+        "versions": present_versions(),
+        "provenance": provenance,
         "test": [
             {"name": name, "class": number} for name, number in zip(task.test_names, task.test.y.tolist(), strict=True)
         ],
@@ -106,9 +115,50 @@ def run_and_keep(case: Case, folder: Path) -> float:
     return float(result["wall_s"])
 
 
-def read_runs(folder: Path) -> list[dict[str, Any]]:
-    """The runs that are there, in order."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("group-*.json"))]
+def present_versions() -> dict[str, str]:
+    """Versions of the packages that a run depends on."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def made_as_now() -> dict[str, Any]:
+    """What every run must agree with to be one of this benchmark."""
+    from rmhil.plain import plain
+    from rmhil.workload import find_workload
+
+    workload: Any = find_workload("face")
+    return {"format": FORMAT, "recipe": plain(workload.recipe()), "versions": present_versions()}
+
+
+def read_runs(cases: Sequence[Case], folder: Path) -> list[dict[str, Any]]:
+    """Those of the runs that are there, by file name.
+
+    Raises:
+        ForeignRunError: a file is damaged, or was made with another layout, recipe or version than the present ones.
+    """
+    now = made_as_now()
+    there = sorted((case.file_name, case) for case in cases if (folder / case.file_name).is_file())
+    return [_read_run(folder / name, case._asdict() | now) for name, case in there]
+
+
+def _read_run(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ForeignRunError(f"{path} is not a run of this benchmark: {error}") from error
+    different = list(_differences({name: found.get(name) for name in wanted}, wanted))
+    if different:
+        raise ForeignRunError(
+            f"{path} was made otherwise: {'; '.join(different)}. Move it away, or give another folder with --out"
+        )
+    return found
+
+
+def _differences(found: Any, now: Any, name: str = "") -> Iterator[str]:  # noqa: ANN401 - whatever JSON holds
+    if isinstance(found, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys((*now, *found)):
+            yield from _differences(found.get(key), now.get(key), f"{name} {key}".lstrip())
+    elif found != now:
+        yield f"{name} {found!r}, now {now!r}"
 
 
 def run_missing(cases: Sequence[Case], folder: Path, jobs: int, console: Console) -> None:
@@ -143,11 +193,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     console = Console(width=120, highlight=False)
     options.out.mkdir(parents=True, exist_ok=True)
-    if not options.summary_only:
-        run_missing(list(cases_of(options)), options.out, options.jobs, console)
-    runs = read_runs(options.out)
+    cases = list(cases_of(options))
+    try:
+        runs = read_runs(cases, options.out)  # before hours are spent beside runs of another recipe
+        if not options.summary_only:
+            run_missing(cases, options.out, options.jobs, console)
+            runs = read_runs(cases, options.out)
+    except ForeignRunError as error:
+        parser.error(str(error))
     if not runs:
-        parser.error(f"no runs in {options.out}")
+        parser.error(f"none of the runs asked for is in {options.out}")
     summary = summarise(runs) | {"python": platform.python_version(), "machine": platform.machine()}
     options.results.parent.mkdir(parents=True, exist_ok=True)
     options.results.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")

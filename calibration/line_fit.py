@@ -15,9 +15,20 @@ from scipy.optimize import least_squares
 
 from rmhil.backend import ArraySpec, Floats
 from rmhil.crossbar import Crossbar
-from rmhil.errors import NotProgrammedError, ShapeError
+from rmhil.errors import ConfigError, NotProgrammedError, ShapeError
 from rmhil.line_model import measured_matrix, series_resistance
 from rmhil.units import Ohms, Siemens
+
+_PARAMETERS = 2
+"""1: resistances fitted, that of BLs and that of SLs."""
+
+_CONDITION_MAX = 1e8
+"""1: condition number of the normal matrix above which the two resistances cannot be told apart. Estimate: arrays of
+2 x 2 to 32 x 32 cells have 14 to 600, a single row or column 3e10 and more."""
+
+_RESISTANCE_SCALE: Ohms = 100.0
+"""Ohm: the routing resistance that the fit starts its steps from, and the least error that is too large to be of use.
+Estimate: CMOS multiplexers have 5 to 500 ohm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +67,16 @@ def fit_lines(crossbar: Crossbar) -> LineFit:
 
     Raises:
         ShapeError: not one whole array.
+        ConfigError: the array says too little of its lines: it has no more cells than there are resistances, or
+            a single row or column, or its cells are so few or conduct so little that a standard error is larger
+            than the resistances themselves (fitted or nominal ones, or 100 ohm if those are less).
         NotProgrammedError: the median cell lies below half of the window's lower end: the array is not formed.
     """
     spec = crossbar.spec
     if crossbar.shape != (spec.n_bl, spec.n_sl):
         raise ShapeError("crossbar", crossbar.shape, f"({spec.n_bl}, {spec.n_sl}), one whole array")
+    if spec.n_bl * spec.n_sl <= _PARAMETERS:
+        raise _no_information(spec, f"{_PARAMETERS} resistances from {spec.n_bl * spec.n_sl} measured value(s)")
     known = crossbar.conductance
     conductance = crossbar.read() if np.isnan(known).any() else known
     typical = float(np.median(conductance))
@@ -74,10 +90,11 @@ def fit_lines(crossbar: Crossbar) -> LineFit:
     def misfit(routing: Floats) -> Floats:
         return np.asarray((_modelled(spec, conductance, routing) - measured).ravel() / spec.conductance_max)
 
-    fit = least_squares(misfit, nominal, bounds=(0.0, np.inf), x_scale=100.0, diff_step=[1e-3])
-    variance = float(np.sum(fit.fun**2)) / (fit.fun.size - fit.x.size)
-    slopes = np.asarray(fit.jac, dtype=np.float64)
-    errors = np.sqrt(np.diag(np.linalg.inv(slopes.T @ slopes)) * variance)
+    fit = least_squares(misfit, nominal, bounds=(0.0, np.inf), x_scale=_RESISTANCE_SCALE, diff_step=[1e-3])
+    errors = _standard_errors(spec, np.asarray(fit.fun), np.asarray(fit.jac, dtype=np.float64))
+    largest = max(_RESISTANCE_SCALE, float(fit.x.max()), float(nominal.max()))
+    if not errors.max() <= largest:  # written this way, NaN fails too
+        raise _no_information(spec, f"a standard error of {errors.max():.0f} ohm, of resistances of {largest:.0f} ohm")
     return LineFit(
         bl_routing_resistance=float(fit.x[0]),
         sl_routing_resistance=float(fit.x[1]),
@@ -87,6 +104,20 @@ def fit_lines(crossbar: Crossbar) -> LineFit:
         nominal_residual=_rms(misfit(nominal)) * spec.conductance_max,
         provenance=spec.provenance,
     )
+
+
+def _standard_errors(spec: ArraySpec, residuals: Floats, slopes: Floats) -> Floats:
+    """Ohm: one of each resistance, from the residuals of the fit and their slopes by the resistances."""
+    normal = slopes.T @ slopes
+    condition = float(np.linalg.cond(normal))
+    if not condition <= _CONDITION_MAX:
+        raise _no_information(spec, f"its two resistances cannot be told apart (condition number {condition:.1g})")
+    variance = float(np.sum(residuals**2)) / (residuals.size - _PARAMETERS)
+    return np.asarray(np.sqrt(np.diag(np.linalg.inv(normal)) * variance))
+
+
+def _no_information(spec: ArraySpec, reason: str) -> ConfigError:
+    return ConfigError(f"an array of {spec.n_bl} x {spec.n_sl} cells says too little of its lines: {reason}")
 
 
 def _modelled(spec: ArraySpec, conductance: Floats, routing: Floats) -> Floats:

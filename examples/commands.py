@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from rmhil.cli import options
 from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
 from rmhil.cli.session import Place, command_line
 from rmhil.reopen import SECTION
+from rmhil.run_record import write_text
 from rmhil.store import Run
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 _WORKLOAD = "Workload"
 
 DEFAULT_SEED = 0
+
+TOTAL_LEDGER = "ledger-total.json"
+"""File of everything counted on the array, while `ledger.json` ends before full reprogramming and the pulse sweep."""
 
 _COLUMNS = ("learn\nall", "unlearn\nkept", "\nforgotten", "learn on\nkept", "\nforgotten", "\nnew")
 """Headings: a stage, and the classes below it."""
@@ -72,6 +77,7 @@ def demo(
     task: Any = find_workload(workload).load(drawn, **chosen)
     choice = Place(backend=backend, config=config, seed=seed, run=None, out=out).choice
     with choice.open() as opened:
+        _check_fits(task, opened)
         run = Run.create(
             out, command=command_line(ctx), backend_spec=opened.spec, seed=drawn,
             config={SECTION: choice.entry(), "workload": task.workload, "options": task.options, "recipe": task.recipe},
@@ -87,33 +93,48 @@ def demo(
     _print(results, run, opened.spec.provenance, written, seconds)
 
 
+def _check_fits(task: StagedTask, backend: Backend) -> None:
+    """Refuse a network that does not fit the array, before a run is made and minutes are spent on training.
+
+    Raises:
+        PlacementError: it does not fit; the message says what is missing.
+    """
+    from rmhil.crossbar import Crossbar
+
+    from .main_job import placed
+
+    placed(task, [Crossbar(backend)])
+
+
 def _main_job(task: StagedTask, backend: Backend, run: Run, *, shown: bool) -> dict[str, Any]:
     import numpy as np
 
     from rmhil.backend import StateSaving
     from rmhil.crossbar import Crossbar
+    from rmhil.ledger import Ledger
 
     from .main_job import MainJob
     from .pulse_sweep import pulses_against_tolerance
 
     bars = partial(progress_bar, shown=shown)
     crossbar = Crossbar(backend)
-    job = MainJob(task, [crossbar], bars, run.step)
-    with _ledger_kept(run, crossbar.ledger):
-        job.learn()
-        job.deploy()
-        _keep_maps(run, job)
-        job.float_reference()
-        chip = job.use_adapters()
-        _keep_network(run, task, chip, backend)
-    run.save_arrays("embeddings", labels=task.shown.y.numpy(), **job.record.embeddings)
-    run.save_results(job.record.results())
-    job.full_reprogramming()
-    with bars("array: pulses against tolerance") as progress:
-        used = np.isfinite(job.reports[0].target)
-        sweep = pulses_against_tolerance(crossbar, used, task.seed, progress)
-    if not isinstance(backend, StateSaving):
-        job.write_back()
+    job, aside = MainJob(task, [crossbar], bars, run.step), Ledger()
+    with _total_kept(run, crossbar.ledger, aside):
+        with _ledger_kept(run, crossbar.ledger):
+            job.learn()
+            job.deploy()
+            _keep_maps(run, job)
+            job.float_reference()
+            chip = job.use_adapters()
+            _keep_network(run, task, chip, backend)
+        run.save_arrays("embeddings", labels=task.shown.y.numpy(), **job.record.embeddings)
+        run.save_results(job.record.results())
+        job.full_reprogramming()
+        with bars("array: pulses against tolerance") as progress:
+            used = np.isfinite(job.reports[0].target)
+            sweep = pulses_against_tolerance(crossbar, used, task.seed, progress, aside)
+        if not isinstance(backend, StateSaving):
+            job.write_back()
     results = job.record.results() | {"pulses_against_tolerance": sweep}
     run.save_results(results)
     return results
@@ -137,11 +158,23 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _ledger_kept(run: Run, ledger: Ledger) -> Iterator[None]:
-    """Keep the counts of the work inside, however it ends; what the baselines cost afterwards is in the results."""
+    """Keep the counts of the work inside, however it ends; `_total_kept` keeps what came afterwards too."""
     try:
         yield
     finally:
         run.save_ledger(ledger)
+
+
+@contextmanager
+def _total_kept(run: Run, ledger: Ledger, aside: Ledger) -> Iterator[None]:
+    """Keep everything that was done to the array, comparisons included, however the work inside ends."""
+    from rmhil.ledger import Ledger
+
+    try:
+        yield
+    finally:
+        total = Ledger.from_dict(ledger.to_dict() | {"counts": (ledger.counts + aside.counts).to_dict()})
+        write_text(run.path / TOTAL_LEDGER, json.dumps(total.to_dict(), indent=2))
 
 
 def _keep_maps(run: Run, job: MainJob) -> None:

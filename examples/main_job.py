@@ -18,6 +18,7 @@ from torch import nn
 from rmhil import adapt
 from rmhil.crossbar import Crossbar
 from rmhil.ledger import DEPLOYMENT, Ledger
+from rmhil.mapping import DifferentialPair
 from rmhil.nn import (
     SramBank,
     adapter_names,
@@ -28,6 +29,9 @@ from rmhil.nn import (
     get_adapter,
     reprogram,
 )
+from rmhil.nn.deployment import Deployment, Placement, check_apart
+from rmhil.nn.deployment import Recipe as WritingRecipe
+from rmhil.nn.layers import matrices_of
 from rmhil.program_report import ProgramReport, VerifyReport
 
 from .job_record import ADAPTERS, BARE, FLOAT, REWRITE, SKIP, STAGES, UNRESTORED, JobRecord, Stage
@@ -40,6 +44,24 @@ Note: TypeAlias = Callable[..., object]
 
 VERIFY_AVERAGES = 4
 """Readings averaged in the verification after programming, as many as the measured map is made of."""
+
+
+def placed(task: StagedTask, arrays: Sequence[Crossbar]) -> Placement:
+    """Where the network will lie on the arrays: of the untrained one, as places depend on shapes only.
+
+    Nothing is driven.
+
+    Raises:
+        ConfigError: two crossbars share cells, or there is none.
+        PlacementError: the network does not fit.
+    """
+    check_apart(arrays)
+    layers = {name: layer for name, layer in task.model().named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
+    recipe = WritingRecipe(
+        mapping=DifferentialPair(), tolerance=task.recipe.tolerance, policy=task.recipe.policy, max_pulses=1,
+        source="verify reads", averages=1, correct_lines=False, compensate=False,
+    )  # fmt: skip
+    return Deployment(arrays, recipe, {name: matrices_of(layer) for name, layer in layers.items()}).placement
 
 
 class MainJob:
@@ -78,7 +100,12 @@ class MainJob:
         return self.arrays[0].ledger
 
     def learn(self) -> None:
-        """Train the float model on the first classes."""
+        """Train the float model on the first classes; refused at once where it would not fit the arrays.
+
+        Raises:
+            ConfigError, PlacementError: as `placed`.
+        """
+        logger.info("to be programmed: {}", placed(self.task, self.arrays))
         with self.record.counted(f"{FLOAT}/learn", self.host):
             self.model, history = self.stages.learn(self.host)
         self.record.parameters["backbone"] = sum(each.numel() for each in self.model.parameters())

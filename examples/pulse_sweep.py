@@ -22,7 +22,7 @@ POLICIES: Final = ("adaptive", "incremental")
 
 
 def pulses_against_tolerance(
-    crossbar: Crossbar, used: NDArray[np.bool_], seed: int, progress: Progress
+    crossbar: Crossbar, used: NDArray[np.bool_], seed: int, progress: Progress, ledger: Ledger | None = None
 ) -> list[dict[str, Any]]:
     """Program spare cells to random targets, once for each policy and tolerance; every time from RESET.
 
@@ -31,6 +31,7 @@ def pulses_against_tolerance(
         used: cells that hold a network, in the crossbar's shape; they are left alone.
         seed: of targets and choice of cells.
         progress: told how many programmings are done.
+        ledger: counts what is done; None: nobody does.
 
     Returns:
         Entries `policy`, `tolerance_siemens`, `pulses_per_cell` (FORM apart), `converged_fraction`; none without
@@ -41,7 +42,7 @@ def pulses_against_tolerance(
         return []
     generator = np.random.default_rng(seed)
     cells = tuple(generator.permutation(spare)[:CELLS].T)
-    aside = crossbar.counted_in(Ledger())
+    aside = crossbar.counted_in(ledger or Ledger())
     work = [(policy, tolerance) for policy in POLICIES for tolerance in TOLERANCES]
     points = []
     for done, (policy, tolerance) in enumerate(work):

@@ -53,7 +53,11 @@ _SEEDS_OF_A_RUN = 2 * len(_PLACES)
 
 
 def seed_of(stage: str, run_seed: int, *, adapter: bool = False) -> int:
-    """Seed of a stage's batches, or of its adapter: no two of any two runs agree."""
+    """Seed of a stage's batches, or of its adapter.
+
+    No two agree, neither within a run nor between runs of different seeds. Runs of one seed on other people or folds
+    share them: they differ by their samples and by their chip.
+    """
     return run_seed * _SEEDS_OF_A_RUN + 2 * _PLACES[stage] + int(adapter)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rmhil.errors import OutOfRangeError
+from rmhil.errors import ConfigError, OutOfRangeError
 from rmhil.units import Amperes, Seconds, Siemens, Volts
 from rmhil.wiring import Wiring
 
@@ -145,18 +145,35 @@ def _banks(lines: Ints, channels: int) -> list[Ints]:
     return [lines[banks == bank] for bank in np.unique(banks)]
 
 
+def whole_numbers(name: str, values: ArrayLike) -> Ints:
+    """Indices or codes as an int64 array of their shape; it is a view where the values are one already.
+
+    Raises:
+        ConfigError: they are not whole numbers. A fraction would be cut off, and a mask read as zeros and ones.
+    """
+    try:
+        numbers = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}: whole numbers are needed: {error}") from error
+    if numbers.dtype.kind not in "iu" and numbers.size:  # an empty list is float64 to numpy
+        hint = "; np.flatnonzero turns a mask into numbers" if numbers.dtype.kind == "b" else ""
+        raise ConfigError(f"{name}: whole numbers are needed, not {numbers.dtype}{hint}")
+    return numbers.astype(np.int64, copy=False)
+
+
 def line_numbers(name: str, lines: Lines, count: int) -> Ints:
     """The line numbers as an ascending int64 array; None means `0 .. count-1`.
 
     Raises:
+        ConfigError: they are not whole numbers.
         OutOfRangeError: a number is outside `0 .. count-1`, repeats or is out of order.
     """
     if lines is None:
         return np.arange(count, dtype=np.int64)
-    numbers = np.asarray(lines, dtype=np.int64).reshape(-1)
-    for number in numbers:
-        if not 0 <= number < count:
-            raise OutOfRangeError(f"{name} line", float(number), 0, count - 1, "")
+    numbers = whole_numbers(f"{name} lines", lines).reshape(-1)
+    outside = numbers[(numbers < 0) | (numbers >= count)]
+    if outside.size:
+        raise OutOfRangeError(f"{name} line", float(outside[0]), 0, count - 1, "")
     if np.any(np.diff(numbers) <= 0):
         raise OutOfRangeError(f"smallest step between {name} lines", float(np.diff(numbers).min()), 1, count - 1, "")
     return numbers
@@ -172,8 +189,13 @@ class Cells:
 
     @classmethod
     def of(cls, array: ArrayLike, bl: ArrayLike, sl: ArrayLike) -> Self:
-        """Broadcast three index arrays to one flat list of cells."""
-        parts = np.broadcast_arrays(*(np.asarray(part, dtype=np.int64) for part in (array, bl, sl)))
+        """Broadcast three index arrays to one flat list of cells.
+
+        Raises:
+            ConfigError: an index is not a whole number.
+        """
+        named = (("cells.array", array), ("cells.bl", bl), ("cells.sl", sl))
+        parts = np.broadcast_arrays(*(whole_numbers(name, part) for name, part in named))
         return cls(*(part.reshape(-1).copy() for part in parts))
 
     @classmethod
@@ -221,13 +243,17 @@ class Pulses:
         gate_voltage: ArrayLike,
         compliance: ArrayLike,
     ) -> Self:
-        """Broadcast scalars or arrays to one pulse a cell."""
+        """Broadcast scalars or arrays to one pulse a cell.
+
+        Raises:
+            ConfigError: an operation is not a whole number.
+        """
 
         def spread(value: ArrayLike) -> Floats:
             return np.broadcast_to(np.asarray(value, dtype=np.float64), (n_cells,)).copy()
 
         return cls(
-            operation=spread(operation).astype(np.int64),
+            operation=np.broadcast_to(whole_numbers("pulses.operation", operation), (n_cells,)).copy(),
             amplitude=spread(amplitude),
             width=spread(width),
             gate_voltage=spread(gate_voltage),
@@ -251,9 +277,13 @@ class Pulses:
 class Read:
     """How a verify read is taken.
 
+    A reading holds for its gate level only: the transistor is in series with the cell. At a low level it
+    carries nearly all of the voltage, and the reading is far below what the cell conducts in an MVM, though
+    its status is NORMAL. Readings that are compared with one another, or with a target, share one level.
+
     Attributes:
         voltage: V on the BL, SL at 0 V.
-        gate_voltage: V on the WL.
+        gate_voltage: V on the WL; `spec.read_gate_voltage` is that of targets and of an MVM.
         averages: readings averaged for one value, at least 1.
     """
 
@@ -272,7 +302,8 @@ class Readings:
     """What came back from `Backend.apply`: arrays of one length, one element a cell.
 
     Attributes:
-        conductance: S, of the cell itself: the routing resistance of the wiring is removed.
+        conductance: S, of the cell with its transistor at the read's gate voltage, for which alone it holds (see
+            `Read`); the routing resistance of the wiring is removed.
         current: A, as the instrument gave it.
         pulse_current: A during the pulse; NaN where it is not sensed or no pulse was given.
         status: `Status` codes of the verify read, int64.
@@ -375,6 +406,7 @@ class Backend(Protocol):
 
         Raises:
             ShapeError: lengths differ, or too many cells; nothing was driven.
+            ConfigError: a cell, an operation or the averages are not whole numbers; nothing was driven.
             OutOfRangeError: a cell, voltage, width or current is outside its limit; nothing was driven.
             NotFiniteError: a value is NaN or infinite; nothing was driven.
             BackendUnavailableError: no answer; the message says whether the pulse was sent.
@@ -402,7 +434,7 @@ class Backend(Protocol):
             arrays: arrays to use; the first axis counts only these.
 
         Raises:
-            ShapeError, NotFiniteError, OutOfRangeError: nothing was driven.
+            ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
             BackendUnavailableError: no answer; the lines may still be driven.
         """
 

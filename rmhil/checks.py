@@ -6,15 +6,43 @@ A check raises and changes nothing, or returns what it was given in canonical fo
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmhil.backend import ArraySpec, Biases, Cells, Floats, Ints, Lines, Operation, Pulses, Read, line_numbers
+from rmhil.backend import (
+    ArraySpec,
+    Biases,
+    Cells,
+    Floats,
+    Ints,
+    Lines,
+    Operation,
+    Pulses,
+    Read,
+    line_numbers,
+    whole_numbers,
+)
 from rmhil.errors import ConfigError, NotFiniteError, OutOfRangeError, ShapeError
 
 if TYPE_CHECKING:
     import torch
+
+
+def whole_number(name: str, value: object, unit: str = "", least: int = 1) -> int:
+    """A whole number of at least `least`, as a Python integer.
+
+    Raises:
+        ConfigError: it is not a whole number.
+        OutOfRangeError: it is below `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ConfigError(f"{name} = {value!r}: a whole number is needed")
+    number = int(value)
+    if number < least:
+        raise OutOfRangeError(name, number, least, math.inf, unit)
+    return number
 
 
 def check_wiring(spec: ArraySpec) -> None:
@@ -36,6 +64,7 @@ def check_cells(spec: ArraySpec, cells: Cells) -> None:
     Raises:
         ShapeError: the three index arrays differ in length or are not flat, or there are more than
             `spec.cells_at_once` cells.
+        ConfigError: an index is not a whole number.
         OutOfRangeError: an index is outside the geometry, or a cell is named twice.
     """
     count = len(cells)
@@ -43,6 +72,7 @@ def check_cells(spec: ArraySpec, cells: Cells) -> None:
         numbers = getattr(cells, name)
         if numbers.shape != (count,):
             raise ShapeError(f"cells.{name}", numbers.shape, f"({count},), as cells.array")
+        whole_numbers(f"cells.{name}", numbers)
     if spec.cells_at_once is not None and count > spec.cells_at_once:
         raise ShapeError("cells", (count,), f"at most {spec.cells_at_once} cell(s) in one transaction")
     for name, size in zip(("array", "bl", "sl"), spec.shape, strict=True):
@@ -60,6 +90,7 @@ def check_pulses(spec: ArraySpec, cells: Cells, pulses: Pulses) -> None:
 
     Raises:
         ShapeError: an attribute does not have one element a cell.
+        ConfigError: an operation is not a whole number.
         NotFiniteError: a value is NaN or infinite.
         OutOfRangeError: a value is outside `spec.limits`, or an operation is unknown.
     """
@@ -70,6 +101,7 @@ def check_pulses(spec: ArraySpec, cells: Cells, pulses: Pulses) -> None:
             raise ShapeError(f"pulses.{name}", values.shape, f"({count},): one pulse a cell")
         _finite(f"pulses.{name}", values)
     limits = spec.limits
+    whole_numbers("pulses.operation", pulses.operation)
     _within("operation", pulses.operation, 0, len(Operation) - 1, "")
     for operation in Operation:
         chosen = pulses.amplitude[pulses.operation == operation]
@@ -80,11 +112,15 @@ def check_pulses(spec: ArraySpec, cells: Cells, pulses: Pulses) -> None:
 
 
 def check_read(spec: ArraySpec, read: Read) -> None:
-    """Refuse a read that would disturb the cell or cannot be taken.
+    """Refuse a read that would disturb the cell or that no instrument can take.
+
+    A gate voltage below the transistor's threshold passes: the read can be taken, and says little of the cell
+    (see `Read`).
 
     Raises:
         NotFiniteError: a voltage is NaN or infinite.
         OutOfRangeError: a voltage is outside `spec.limits` or zero, or there is no reading to average.
+        ConfigError: the averages are not a whole number.
     """
     _finite("read voltage", np.array([read.voltage]))
     _finite("read gate_voltage", np.array([read.gate_voltage]))
@@ -93,8 +129,7 @@ def check_read(spec: ArraySpec, read: Read) -> None:
         raise OutOfRangeError("read voltage", 0.0, math.ulp(0.0), limit, "V")
     _within("read voltage", np.array([read.voltage]), -limit, limit, "V")
     _within("read gate_voltage", np.array([read.gate_voltage]), 0.0, spec.limits.gate_voltage, "V")
-    if read.averages < 1:
-        raise OutOfRangeError("read averages", read.averages, 1, math.inf, "")
+    whole_number("read averages", read.averages)
 
 
 def check_biases(spec: ArraySpec, biases: Biases) -> None:
@@ -146,6 +181,7 @@ def check_mvm(
         NotFiniteError: a voltage is NaN or infinite.
         OutOfRangeError: a voltage is larger than `spec.limits.read_voltage`, or a line or array
             does not exist.
+        ConfigError: lines or arrays are not whole numbers.
     """
     bl_lines = line_numbers("bl", bl, spec.n_bl)
     sl_lines = line_numbers("sl", sl, spec.n_sl)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Self, overload
+from typing import Literal, Self, get_args, overload
 
 import numpy as np
 import torch
 from loguru import logger
 from numpy.typing import ArrayLike, NDArray
 
-from rmhil.backend import ArraySpec, Backend, Biases, Floats, Ints, Lines, MvmResult, Read, Status, Trace
-from rmhil.errors import NotFiniteError, OutOfRangeError, OverRangeError, ShapeError
+from rmhil.backend import ArraySpec, Backend, Biases, Cells, Floats, Ints, Lines, MvmResult, Read, Status, Trace
+from rmhil.cell_memory import CellMemory, memory_of
+from rmhil.checks import whole_number
+from rmhil.errors import NotFiniteError, OutOfRangeError, OverRangeError, ShapeError, UnknownNameError
 from rmhil.ledger import Ledger, mvm_array_energy
 from rmhil.line_model import measured_matrix
 from rmhil.program_report import Outcome, ProgramInterruptedError, ProgramReport, Progress, VerifyReport
 from rmhil.region import Region, SomeLines
 from rmhil.units import Siemens
 from rmhil.write_verify import AnyPolicy, find_policy
-from rmhil.write_verify.cell_run import CellRun
+from rmhil.write_verify.cell_run import CellRun, nothing_was_driven
 from rmhil.write_verify.program import FORM_PULSES, form_cells, program_cells, report_of
 
 __all__ = ["Crossbar", "Outcome", "ProgramInterruptedError", "ProgramReport", "Progress", "VerifyReport"]
@@ -30,21 +32,23 @@ class Crossbar:
     """Arrays of a backend, or a region of their lines, as one conductance map.
 
     Everything counts lines and arrays of this crossbar from 0, whatever region it is. Regions share the
-    ledger and the known conductance map of the crossbar that they were made from.
+    ledger of the crossbar that they were made from. All crossbars of one backend object share what is known of its
+    cells: their last readings, and how often they were written.
 
     Args:
-        backend: an open backend; this class never closes it.
+        backend: an open backend; this class never closes it. It is told apart from others by its hash, so it must
+            have one, and weak references to it must be allowed, as is so for objects of any ordinary class.
         arrays: numbers of its arrays to use, ascending; None means all.
         ledger: where pulses, reads and MVMs are counted; None starts a new one.
     """
 
     def __init__(self, backend: Backend, *, arrays: Lines = None, ledger: Ledger | None = None) -> None:
-        known = np.full(backend.spec.shape, np.nan)
         region = Region.whole(backend.spec).part(arrays=arrays)
-        self._take(backend, Ledger() if ledger is None else ledger, known, region)
+        self._take(backend, Ledger() if ledger is None else ledger, memory_of(backend), region)
 
-    def _take(self, backend: Backend, ledger: Ledger, known: Floats, region: Region) -> None:
-        self._backend, self._ledger, self._known, self._region = backend, ledger, known, region
+    def _take(self, backend: Backend, ledger: Ledger, memory: CellMemory, region: Region) -> None:
+        self._backend, self._ledger, self._memory, self._region = backend, ledger, memory, region
+        self._known = memory.conductance
         self._last_report: ProgramReport | None = None
 
     @property
@@ -88,6 +92,29 @@ class Crossbar:
         return self._region.shaped(self._known[self._region.grid])
 
     @property
+    def writes(self) -> int:
+        """Calls that have pulsed cells of this backend so far, through whichever crossbar."""
+        return self._memory.writes
+
+    def line_writes(self, sl: SomeLines = None, arrays: SomeLines = None) -> Ints:
+        """Calls that have pulsed cells of each source line, through whichever crossbar and on whichever bit line.
+
+        What was measured of a line holds for as long as its count does not change.
+
+        Args:
+            sl: lines; None means all of this crossbar.
+            arrays: arrays; None means all of this crossbar.
+
+        Returns:
+            int64, shape `(arrays, SLs)`.
+
+        Raises:
+            OutOfRangeError: a line is not of this crossbar, repeats, or is out of order.
+        """
+        part = self._region.part(None, sl, arrays)
+        return self._memory.line_writes[np.ix_(part.arrays, part.sl)]
+
+    @property
     def last_report(self) -> ProgramReport | None:
         """The report of the last `program` or `form` of this object, also when it was cut short; None before."""
         return self._last_report
@@ -101,18 +128,19 @@ class Crossbar:
 
         Raises:
             OutOfRangeError: a line is not of this crossbar, repeats, or is out of order.
+            ConfigError: the lines are not whole numbers.
         """
         return self._at(self._region.part(bl, sl, arrays))
 
     def counted_in(self, ledger: Ledger) -> Self:
         """The same cells and the same known map, with another ledger."""
         same = object.__new__(type(self))
-        same._take(self._backend, ledger, self._known, self._region)
+        same._take(self._backend, ledger, self._memory, self._region)
         return same
 
     def _at(self, region: Region) -> Self:
         other = object.__new__(type(self))
-        other._take(self._backend, self._ledger, self._known, region)
+        other._take(self._backend, self._ledger, self._memory, region)
         return other
 
     def form(
@@ -125,17 +153,17 @@ class Crossbar:
         """Read cells, and form those that are still virgin; the others are not pulsed.
 
         Args:
-            mask: bool of the crossbar's shape, true for the cells meant; None means all.
+            mask: bool (no other type) of the crossbar's shape, true for the cells meant; None means all.
             max_pulses: FORM pulses allowed for each cell.
             averages: readings averaged for each verify read.
             progress: told how many cells are done.
 
         Raises:
-            ShapeError, OutOfRangeError: nothing was driven.
+            ShapeError, OutOfRangeError, ConfigError: nothing was driven.
             ProgramInterruptedError: as `program`.
         """
         named = self._region.everything() if mask is None else self._region.to_map("mask", mask, np.bool_)
-        _at_least("max_pulses", max_pulses, 1)
+        max_pulses = whole_number("max_pulses", max_pulses)
         run = self._run(named, averages, progress, "forming")
         nowhere = np.full(named.shape, np.nan)
         return self._carry_out(run, named, nowhere, np.nan, "form", lambda: form_cells(run, max_pulses))
@@ -160,8 +188,10 @@ class Crossbar:
             target: S, of the crossbar's shape, within the window of the spec; NaN leaves a cell alone.
             tolerance: S, allowed distance of the verify read from the target.
             policy: `adaptive`, `incremental`, or an object that follows `rmhil.write_verify.Policy`.
-            max_pulses: SET and RESET pulses allowed for each cell; FORM pulses are limited apart.
-            rewrite: RESET every named cell first: what a chip pays that does not look before it writes.
+            max_pulses: SET and RESET pulses allowed for each cell; FORM pulses are limited apart,
+                and so are those that erase for a `rewrite`.
+            rewrite: RESET every named cell first: what a chip pays that does not look before it writes. Erasing takes
+                up to 8 further pulses of each cell.
             averages: readings averaged for each verify read.
             confirm_reads: further reads that must be in tolerance too before a cell counts as converged: one
                 reading alone is in tolerance by its noise in some per cent of the cells that are not.
@@ -171,14 +201,14 @@ class Crossbar:
             What became of each cell.
 
         Raises:
-            ShapeError, NotFiniteError, OutOfRangeError, UnknownNameError: nothing was driven.
+            ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
             ProgramInterruptedError: Ctrl-C; the backend is safe, and the error holds the partial report.
             BackendUnavailableError: the backend is safe as far as it answers; see `last_report`.
         """
         wanted = self._target(target)
         _check_tolerance(tolerance)
-        _at_least("max_pulses", max_pulses, 1)
-        _at_least("confirm_reads", confirm_reads, 0)
+        max_pulses = whole_number("max_pulses", max_pulses)
+        confirm_reads = whole_number("confirm_reads", confirm_reads, least=0)
         chooser = find_policy(policy)
         named = ~np.isnan(wanted)
         run = self._run(named, averages, progress, "programming")
@@ -220,14 +250,14 @@ class Crossbar:
         return self._last_report
 
     def _run(self, mask: NDArray[np.bool_], averages: int, progress: Progress | None = None, text: str = "") -> CellRun:
-        _at_least("averages", averages, 1)
-        read = Read.default(self.spec, averages)
+        read = Read.default(self.spec, whole_number("averages", averages))
         return CellRun(self._backend, self._ledger, self._region.cells(mask), read, progress, text)
 
     def _remember(self, run: CellRun) -> None:
         touched = (run.reads > 0) | run.maybe_pulsed
         known = np.where(run.status == Status.NORMAL, run.conductance, np.nan)
         self._known[run.cells[touched].index] = known[touched]
+        self._memory.count_writes(run.cells[run.pulses.any(axis=0) | run.maybe_pulsed])
 
     def read(self, averages: int = 1, on_status: OnProblem = "raise") -> Floats:
         """Read the conductance of every cell.
@@ -240,9 +270,11 @@ class Crossbar:
             S, of the crossbar's shape; routing resistance is removed.
 
         Raises:
+            ConfigError, OutOfRangeError: another word, or averages that are no whole number; nothing was driven.
             OverRangeError: a reading was at compliance or over range. All cells have been read, and the
                 valid readings are in `conductance`.
         """
+        _check_word("on_status", on_status)
         run = self._read_cells(self._region.everything(), averages)
         invalid = run.status != Status.NORMAL
         if invalid.any() and on_status == "raise":
@@ -258,7 +290,7 @@ class Crossbar:
             averages: readings averaged for one value.
 
         Raises:
-            ShapeError, NotFiniteError, OutOfRangeError: nothing was driven.
+            ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
         """
         wanted = self._target(target)
         _check_tolerance(tolerance)
@@ -298,10 +330,19 @@ class Crossbar:
         """
         one = self._region.part([bl], [sl], [array])
         cell = one.cells(one.everything())
-        trace = self._backend.sweep(cell, biases)
-        self._known[cell.index] = np.nan
+        try:
+            trace = self._backend.sweep(cell, biases)
+        except BaseException as error:
+            if not nothing_was_driven(error):
+                self._forget(cell)
+            raise
+        self._forget(cell)
         self._ledger.count_sweep(trace)
         return trace
+
+    def _forget(self, cells: Cells) -> None:
+        self._known[cells.index] = np.nan
+        self._memory.count_writes(cells)
 
     @overload
     def mvm(
@@ -348,9 +389,10 @@ class Crossbar:
             Currents in A, of the shape of `voltages` with the sensed SLs as last axis, on the backend's device.
 
         Raises:
-            ShapeError, NotFiniteError, OutOfRangeError: nothing was driven.
+            ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
             OverRangeError: a conversion left its range; the MVM was done and counted.
         """
+        _check_word("on_over_range", on_over_range)
         part = self._region.part(bl, sl, arrays)
         volts = torch.as_tensor(voltages, dtype=self._backend.dtype, device=self._backend.device)
         batched = _batched(volts, part)
@@ -453,6 +495,6 @@ def _check_tolerance(tolerance: Siemens) -> None:
         raise OutOfRangeError("tolerance", tolerance, 0, np.inf, "S")
 
 
-def _at_least(name: str, count: int, least: int) -> None:
-    if count < least:
-        raise OutOfRangeError(name, count, least, np.inf, "")
+def _check_word(name: str, word: str) -> None:
+    if word not in get_args(OnProblem):
+        raise UnknownNameError(name, word, get_args(OnProblem))

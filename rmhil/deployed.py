@@ -130,12 +130,20 @@ def reopen_deployment(run: Run, arrays: Sequence[Crossbar], stage: str | None = 
     chosen = stage or list(record.stages)[-1]
     if chosen not in record.stages:
         raise UnknownNameError("stage", chosen, list(record.stages))
-    task = find_workload(record.workload).load(record.seed, **record.options)
+    task = _load(record, folder / _RECORD_NAME)
     chip = open_chip(task.model(), arrays, folder / _CHIP)
     bank = SramBank(record.sram_capacity, record.sram_format, ledger=arrays[0].ledger)
     for name in record.stages[chosen]:
         load_adapter(chip, folder / _ADAPTERS / name, bank=bank, name=name)
     return Deployed(task, chip, chosen, record.stages[chosen])
+
+
+def _load(record: DeploymentRecord, path: Path) -> Task:
+    workload = find_workload(record.workload)
+    try:
+        return workload.load(record.seed, **record.options)
+    except (TypeError, ValueError) as error:
+        raise RunDirectoryError(f"{path}: {record.workload!r} cannot be loaded with its options: {error}") from error
 
 
 def _read(path: Path) -> DeploymentRecord:

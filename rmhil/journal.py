@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,24 +65,32 @@ class Journal:
         return int(cursor.lastrowid or 0)
 
     def steps(self) -> list[Step]:
-        """All steps, oldest first; none when nothing was written yet.
+        """All steps, oldest first; none when nothing was written yet. Nothing is written by it.
 
         Raises:
-            RunDirectoryError: the file is damaged.
+            RunDirectoryError: the file is damaged, or cannot be read.
         """
-        if not self.path.exists():
-            return []
         try:
-            rows = self._open().execute("SELECT id, time, kind, detail FROM steps ORDER BY id").fetchall()
+            if not self.path.exists() or not self.path.stat().st_size:
+                return []
+            with closing(self._open_for_reading()) as connection:
+                rows = connection.execute("SELECT id, time, kind, detail FROM steps ORDER BY id").fetchall()
             return [Step(number, time, kind, json.loads(detail)) for number, time, kind, detail in rows]
-        except (sqlite3.Error, json.JSONDecodeError) as error:
-            raise RunDirectoryError(f"{self.path}: the journal is damaged: {error}") from error
+        except (OSError, sqlite3.Error, json.JSONDecodeError) as error:
+            raise RunDirectoryError(f"{self.path}: the journal is damaged or not readable: {error}") from error
 
     def close(self) -> None:
         """Let go of the file; the next call opens it again. Idempotent."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _open_for_reading(self) -> sqlite3.Connection:
+        """Without a write-ahead log nothing is pending, and the file is read without the log's side files."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        return sqlite3.connect(
+            f"{self.path.resolve().as_uri()}?mode=ro{'' if log.exists() else '&immutable=1'}", uri=True
+        )
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -8,7 +8,7 @@ conductance stands for a weight, and how the SL currents combine to an output (t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class Window:
         return self.high - self.low
 
 
+@runtime_checkable
 class Mapping(Protocol):
     """How signed weights become conductances."""
 

@@ -83,11 +83,11 @@ class ProgramReport:
         return int(np.count_nonzero(self.outcome == outcome))
 
     def converged_fraction(self) -> float:
-        """Converged cells among those asked for (1: all; 1 too if none was asked for)."""
+        """Converged cells among those asked for (1: all); NaN if none was asked for."""
         return _fraction(self.count(Outcome.CONVERGED), int(np.count_nonzero(self.asked_for)))
 
     def working_converged_fraction(self) -> float:
-        """Converged cells among those asked for that answer at all: neither stuck nor impossible to form."""
+        """Converged cells among those asked for that answer at all: neither stuck nor impossible to form; NaN: none."""
         dead = self.count(Outcome.STUCK) + self.count(Outcome.FORM_FAILED)
         working = np.count_nonzero(self.asked_for) - dead
         return _fraction(self.count(Outcome.CONVERGED), int(working))
@@ -120,6 +120,8 @@ class ProgramReport:
 
     def __str__(self) -> str:
         cells = int(np.count_nonzero(self.asked_for))
+        if not cells:
+            return "no cells to program"
         if np.isnan(self.tolerance):
             parts = [f"{_percent(self.converged_fraction())} formed"]
         else:
@@ -187,11 +189,13 @@ class VerifyReport:
         return np.asarray((np.abs(self.error) <= self.tolerance) & (self.status == Status.NORMAL))
 
     def converged_fraction(self) -> float:
-        """Cells within tolerance among those read (1: all; 1 too if none was read)."""
+        """Cells within tolerance among those read (1: all); NaN if none was read."""
         return _fraction(int(self.within.sum()), int(np.count_nonzero(~np.isnan(self.target))))
 
     def __str__(self) -> str:
         error = self.error[~np.isnan(self.error)]
+        if np.isnan(self.target).all():
+            return "no cells to verify"
         text = f"{error.size:,} cells: {_percent(self.converged_fraction())} within {self.tolerance / MICRO:g} uS"
         if not error.size:
             return text
@@ -199,7 +203,7 @@ class VerifyReport:
 
 
 def _fraction(part: int, whole: int) -> float:
-    return part / whole if whole else 1.0
+    return part / whole if whole else float("nan")
 
 
 def _percent(fraction: float) -> str:

@@ -39,6 +39,7 @@ class Region:
 
         Raises:
             OutOfRangeError: a line is not of this region, repeats, or is out of order.
+            ConfigError: the lines are not whole numbers.
         """
         return Region(_select("array", arrays, self.arrays), _select("bl", bl, self.bl), _select("sl", sl, self.sl))
 
@@ -70,17 +71,22 @@ class Region:
     def to_map(self, name: str, values: ArrayLike, dtype: type[Scalar]) -> NDArray[Scalar]:
         """A copy of values given by a caller, as a map of `full_shape`.
 
+        A map of bool takes bool only: NaN, which leaves a cell alone in a target, would count as true.
+
         Raises:
-            ConfigError: they are not numbers.
+            ConfigError: they are not real numbers, or not true and false where the map is of bool.
             ShapeError: they have neither `shape` nor `full_shape`.
         """
+        kinds, content = ("b", "true and false") if dtype is np.bool_ else ("iuf", "numbers")
         try:
-            array = np.array(values, dtype=dtype)
+            array = np.array(values)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{name} is not an array of numbers: {error}") from error
+            raise ConfigError(f"{name} is not an array of {content}: {error}") from error
+        if array.dtype.kind not in kinds:
+            raise ConfigError(f"{name} is not an array of {content}: its elements are {array.dtype}")
         if array.shape not in (self.shape, self.full_shape):
             raise ShapeError(name, array.shape, str(self.shape))
-        return array.reshape(self.full_shape)
+        return array.astype(dtype, copy=False).reshape(self.full_shape)
 
     def shaped(self, full: NDArray[Scalar]) -> NDArray[Scalar]:
         """A map of `full_shape` in the `shape` that callers see."""
@@ -89,5 +95,8 @@ class Region:
 
 def _select(name: str, lines: SomeLines, own: Ints) -> Ints:
     if isinstance(lines, slice):
-        lines = np.arange(len(own), dtype=np.int64)[lines]
+        try:
+            lines = np.arange(len(own), dtype=np.int64)[lines]
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{name} lines {lines}: {error}") from error
     return own[line_numbers(name, lines, len(own))]

@@ -18,6 +18,7 @@ from rmhil.backend import StateSaving
 from rmhil.errors import InputFileError, RunDirectoryError
 from rmhil.plain import plain
 from rmhil.registry import open_backend
+from rmhil.run_record import writing
 
 if TYPE_CHECKING:
     from rmhil.backend import Backend
@@ -60,9 +61,14 @@ class BackendChoice:
         return {"name": self.name, "config": config, "options": plain(self.options)}
 
     def keep_config(self, run: Run) -> None:
-        """Copy the configuration file into the run, so that a later change of it changes nothing."""
+        """Copy the configuration file into the run, so that a later change of it changes nothing.
+
+        Raises:
+            RunDirectoryError: the copy cannot be written.
+        """
         if self.config is not None:
-            shutil.copyfile(self.config, run.path / _CONFIG_NAME)
+            with writing(run.path / _CONFIG_NAME):
+                shutil.copyfile(self.config, run.path / _CONFIG_NAME)
 
 
 def choice_of(run: Run) -> BackendChoice:
@@ -74,20 +80,29 @@ def choice_of(run: Run) -> BackendChoice:
     entry = run.record.config.get(SECTION)
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         raise RunDirectoryError(f"{run.path}: the run names no backend that could be opened again")
-    config = entry.get("config")
+    config, options = entry.get("config"), entry.get("options")
+    if not isinstance(config, str | None):
+        raise RunDirectoryError(f"{run.path}: damaged at 'config.{SECTION}.config': {config!r}, expected a file name")
+    if not isinstance(options, Mapping | None):
+        raise RunDirectoryError(f"{run.path}: damaged at 'config.{SECTION}.options': {options!r}, expected an object")
     return BackendChoice(
         name=entry["name"],
         config=None if config is None else run.path / config,
-        options=dict(entry.get("options") or {}),
+        options=dict(options or {}),
     )
 
 
 def keep_state(run: Run, backend: Backend) -> None:
-    """Keep the state of the cells in the run, where the backend cannot keep it itself."""
+    """Keep the state of the cells in the run, where the backend cannot keep it itself.
+
+    Raises:
+        RunDirectoryError: it cannot be written.
+    """
     if isinstance(backend, StateSaving):
         unfinished = run.path / f"unfinished-{_STATE_NAME}"
-        backend.save_state(unfinished)
-        unfinished.replace(run.path / _STATE_NAME)
+        with writing(run.path / _STATE_NAME):
+            backend.save_state(unfinished)
+            unfinished.replace(run.path / _STATE_NAME)
 
 
 def reopen(run: Run) -> Backend:

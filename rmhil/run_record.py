@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -126,10 +128,28 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file whole, so that a killed process never leaves half of it."""
+    """Replace a file whole, so that a killed process never leaves half of it.
+
+    Raises:
+        RunDirectoryError: it cannot be written.
+    """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    with writing(path):
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What is done inside writes this file of a run.
+
+    Raises:
+        RunDirectoryError: it cannot be written; the message says why.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunDirectoryError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def versions() -> dict[str, str]:

@@ -3,13 +3,20 @@
 ```
 runs/2026-11-21T14-03-12/
     run.json         command, configuration, seed, versions, backend, status
-    journal.sqlite   the steps, in order
+    journal.sqlite   the steps, in order (beside it `-wal` and `-shm` while it is written)
     maps/*.nc        conductance maps (netCDF4)
     arrays/*.npz     other arrays (embeddings, currents)
     results.json     accuracies and counts
     ledger.json      events counted
+    backend.toml     copy of the backend's configuration file, if one was given
+    chip-state.npz   the cells of a simulated array
+    deployment/      the converted network, its adapters and `deployment.json` (`rmhil demo`)
     report.html      written by `rmhil report`
+    plots/*.png      pictures of the report
+    lock             the process that works on the run, while it does
 ```
+
+Only `run.json` is checked when a run is opened; any other file is checked when it is read.
 """
 
 from __future__ import annotations
@@ -33,6 +40,7 @@ import rmhil
 from rmhil.errors import ConfigError, RunDirectoryError
 from rmhil.journal import Journal, Step
 from rmhil.plain import plain
+from rmhil.run_lock import RunLock
 from rmhil.run_record import (
     RECORD_NAME,
     RunRecord,
@@ -44,6 +52,7 @@ from rmhil.run_record import (
     read_record,
     versions,
     write_text,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -57,23 +66,36 @@ LATEST: Final = "latest"
 
 _RESULTS, _LEDGER, _JOURNAL = "results.json", "ledger.json", "journal.sqlite"
 _STAMP = "%Y-%m-%dT%H-%M-%S"
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]*")
+_FILE_NAME = re.compile(
+    r"(?!(?:con|prn|aux|nul|com\d|lpt\d) *(?:\.|$))"  # devices, not files, on Windows
+    r"[a-z0-9](?:[a-z0-9._ -]*[a-z0-9_-])?",  # Windows drops dots and spaces at the end
+    re.IGNORECASE | re.ASCII,
+)
 
 
 class Run:
     """One run directory. As a context manager it ends `complete`, `interrupted` or `failed`.
+
+    One process at a time works on it: from `create`, or from entering `with run`, until it ends; reading needs no
+    lock. Work on an earlier run that fails or is interrupted leaves its record as it was, and is noted in its journal.
 
     Made by `create` or `open`, not by its constructor.
 
     Args:
         path: the directory.
         record: the content of its `run.json`.
+
+    Attributes:
+        asked: what is asked for now (command and settings), for the journal in case it fails.
     """
 
     def __init__(self, path: Path, record: RunRecord) -> None:
         self.path = path
         self.record = record
+        self.asked: dict[str, Any] = {}
         self._journal = Journal(path / _JOURNAL)
+        self._lock = RunLock(path)
+        self._earlier: RunRecord | None = None
 
     # Making and finding -----------------------------------------------------------------------
 
@@ -110,6 +132,7 @@ class Run:
         )
         try:
             run = cls(new_directory(Path(root), now.strftime(_STAMP)), record)
+            run._lock.take()
             run._write_record()
         except OSError as error:
             raise RunDirectoryError(f"a run directory cannot be made in {root}: {error}") from error
@@ -179,6 +202,7 @@ class Run:
         Raises:
             ConfigError: the name cannot be a file name.
             ShapeError: the report holds no map.
+            RunDirectoryError: the file cannot be written.
         """
         from rmhil import conductance_maps
 
@@ -186,7 +210,8 @@ class Run:
             report, arrays=arrays, bl=bl, sl=sl, **({"rmhil_version": rmhil.__version__, "run": self.name} | attributes)
         )
         path = self.directory("maps") / f"{_checked(name)}.nc"
-        conductance_maps.write(labelled, path)
+        with writing(path):
+            conductance_maps.write(labelled, path)
         return path
 
     def load_map(self, name: str) -> xr.Dataset:
@@ -208,12 +233,18 @@ class Run:
         return self._names("maps", ".nc")
 
     def save_arrays(self, name: str, **arrays: ArrayLike) -> Path:
-        """Keep named arrays as `arrays/<name>.npz`; an earlier file is replaced."""
+        """Keep named arrays as `arrays/<name>.npz`; an earlier file is replaced.
+
+        Raises:
+            ConfigError: the name cannot be a file name.
+            RunDirectoryError: the file cannot be written.
+        """
         path = self.directory("arrays") / f"{_checked(name)}.npz"
         unfinished = path.with_suffix(".part")
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, **cast("dict[str, Any]", arrays))
-        unfinished.replace(path)
+        with writing(path):
+            with unfinished.open("wb") as file:
+                np.savez_compressed(file, **cast("dict[str, Any]", arrays))
+            unfinished.replace(path)
         return path
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
@@ -236,7 +267,8 @@ class Run:
     def directory(self, name: str) -> Path:
         """A folder inside the run (`adapters`, `model` ...), made when missing."""
         path = self.path / _checked(name)
-        path.mkdir(exist_ok=True)
+        with writing(path):
+            path.mkdir(exist_ok=True)
         return path
 
     # Results and counts -----------------------------------------------------------------------
@@ -276,17 +308,20 @@ class Run:
     # The end ----------------------------------------------------------------------------------
 
     def finish(self, status: RunStatus = "complete", error: str | None = None) -> None:
-        """Write down how the run ended and let go of the journal.
+        """Write down how the run ended, and let go of the journal and the lock.
 
         Raises:
             ConfigError: not a status.
+            RunDirectoryError: it cannot be written.
         """
         if status not in get_args(RunStatus):
             raise ConfigError(f"run status {status!r}, expected one of {', '.join(get_args(RunStatus))}")
         ended = None if status == "running" else datetime.now().astimezone().isoformat(timespec="milliseconds")
-        self._journal.close()
         self.record = self.record.model_copy(update={"status": status, "finished": ended, "error": error})
-        self._write_record()
+        try:
+            self._write_record()
+        finally:
+            self.close()
 
     def discard(self) -> None:
         """Remove the directory and all it holds: for a run that was refused before anything happened."""
@@ -294,12 +329,20 @@ class Run:
         shutil.rmtree(self.path)
 
     def close(self) -> None:
-        """Let go of the journal and leave the status as it is. Idempotent."""
+        """Let go of the journal and the lock, and leave the status as it is. Idempotent."""
         self._journal.close()
+        self._lock.release()
 
     def __enter__(self) -> Self:
-        if self.status != "running":
-            self.finish("running")
+        if not self._lock.held:  # an earlier run
+            self._lock.take()
+            try:
+                self._earlier = read_record(self.path / RECORD_NAME)
+                self.record = self._earlier.model_copy(update={"status": "running", "finished": None, "error": None})
+                self._write_record()
+            except BaseException:
+                self._lock.release()
+                raise
         return self
 
     def __exit__(
@@ -311,10 +354,23 @@ class Run:
             self.close()
         elif kind is None:
             self.finish("complete")
+        elif self._earlier is not None:
+            self._note_and_restore("interrupted" if issubclass(kind, KeyboardInterrupt) else "failed", error)
         elif issubclass(kind, KeyboardInterrupt):
             self.finish("interrupted")
         else:
             self.finish("failed", error=f"{kind.__name__}: {error}")
+
+    def _note_and_restore(self, ended: RunStatus, error: BaseException | None) -> None:
+        """Leave an earlier run's record as it was; nothing here may hide the error."""
+        self.record = self._earlier or self.record
+        try:
+            self._write_record()
+            self.step(ended, **self.asked, error=f"{type(error).__name__}: {error}")
+        except RunDirectoryError as second:
+            logger.bind(run=self.name).error("{}", second)
+        finally:
+            self.close()
 
     # ------------------------------------------------------------------------------------------
 
@@ -335,5 +391,8 @@ class Run:
 
 def _checked(name: str) -> str:
     if not _FILE_NAME.fullmatch(name):
-        raise ConfigError(f"{name!r} cannot be a file name of a run: letters, digits, '.', '_', '-' and spaces only")
+        raise ConfigError(
+            f"{name!r} cannot be a file name of a run: letters, digits, '.', '_', '-' and spaces only, no dot or space "
+            "at its end, and no name that Windows keeps for a device"
+        )
     return name

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from rmhil.adapt import Data
 
+    from ..recipe import Recipe
     from ..task import StagedTask
 
 SIDE = 16
@@ -68,7 +69,6 @@ class FaceWorkload:
         import torch
 
         from ..mixer import Mixer
-        from ..recipe import Recipe
         from ..splits import folds
         from ..task import CLASSES, StagedTask
         from .olivetti import PHOTOGRAPHS, load_photographs
@@ -96,8 +96,14 @@ class FaceWorkload:
             make_network=lambda: Mixer(side=SIDE, classes=CLASSES),
             seed=seed,
             options={"group": group, "fold": fold},
-            recipe=Recipe(replay=REPLAY),
+            recipe=self.recipe(),
         )
+
+    def recipe(self) -> Recipe:
+        """How the stages are done, whatever the people and the seed; needs no photographs."""
+        from ..recipe import Recipe
+
+        return Recipe(replay=REPLAY)
 
 
 def _views(photographs: torch.Tensor, y: torch.Tensor, count: int, generator: torch.Generator) -> Data:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import torch
 
-from rmhil.errors import ShapeError
+from rmhil.errors import NotFiniteError, ShapeError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +73,13 @@ def as_data(name: str, given: DataLike) -> Data:
 
     Raises:
         ShapeError: it is empty, or inputs and targets do not fit together.
+        NotFiniteError: an input or a target is NaN or infinite.
     """
     data = given if isinstance(given, Data) else Data(*given)
     if not len(data):
         raise ShapeError(name, data.x.shape, "at least one sample")
+    for part, values in (("x", data.x), ("y", data.y)):
+        bad = int((~values.isfinite()).sum()) if values.is_floating_point() else 0
+        if bad:
+            raise NotFiniteError(f"{part} of {name}", bad, values.numel())
     return data

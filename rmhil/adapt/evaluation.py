@@ -12,7 +12,7 @@ from torch import nn
 
 from rmhil.adapt.data import Data, DataLike, as_data
 from rmhil.adapt.objectives import SampleLoss, cross_entropy
-from rmhil.errors import UnknownNameError
+from rmhil.errors import ConfigError, UnknownNameError
 
 EVALUATION_BATCH = 512
 """Samples given to a model at once when it is evaluated; bounds the memory it takes."""
@@ -54,12 +54,16 @@ class Evaluation:
         return self.groups[group]
 
     def accuracy(self, group: str) -> float:
-        """Accuracy on one group, 0 to 1; 0 where targets are no classes.
+        """Accuracy on one group, 0 to 1.
 
         Raises:
             UnknownNameError: there is no such group.
+            ConfigError: its targets are no classes, so that it has no accuracy.
         """
-        return self.of(group).accuracy or 0.0
+        found = self.of(group).accuracy
+        if found is None:
+            raise ConfigError(f"validation group {group!r} has no accuracy: its targets are no class numbers")
+        return found
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""

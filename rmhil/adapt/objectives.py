@@ -21,13 +21,26 @@ SampleLoss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def cross_entropy(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy in nats of logits `(batch, classes)` against class numbers, one a sample."""
+    """Cross-entropy in nats of logits `(batch, classes)` against class numbers, one a sample.
+
+    Raises:
+        ConfigError: a class number that the logits have no place for.
+    """
+    if not y.is_floating_point():
+        _check_labels(y, outputs.shape[1] if outputs.dim() > 1 else len(outputs))
     return F.cross_entropy(outputs, y, reduction="none")
 
 
 def squared_error(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Mean squared error over everything but the batch, one a sample; class numbers count as one-hot."""
-    wanted = F.one_hot(y, outputs.shape[-1]) if not y.is_floating_point() and y.dim() + 1 == outputs.dim() else y
+    """Mean squared error over everything but the batch, one a sample; class numbers count as one-hot.
+
+    Raises:
+        ConfigError: a class number that the outputs have no place for.
+    """
+    wanted = y
+    if not y.is_floating_point() and y.dim() + 1 == outputs.dim():
+        _check_labels(y, outputs.shape[-1])
+        wanted = F.one_hot(y, outputs.shape[-1])
     return (outputs - wanted.to(outputs.dtype)).square().flatten(1).mean(1)
 
 
@@ -121,9 +134,11 @@ class LabelObfuscation:
 
         Raises:
             ShapeError: outputs and targets are not logits and class numbers of at least two classes.
+            ConfigError: a class number that the logits have no place for.
         """
         if outputs.dim() != 2 or outputs.shape[1] < 2 or y.dim() != 1 or y.is_floating_point():
             raise ShapeError("outputs", outputs.shape, "(batch, at least 2 classes), with one class number a sample")
+        _check_labels(y, outputs.shape[1])
         each = self.loss(outputs, torch.where(forget, wrong_labels(y, outputs.shape[1], generator), y))
         return Terms(each.mean(), _mean_of(each, ~forget))
 
@@ -150,6 +165,15 @@ def forgetting_objective(method: str, forget_weight: float, loss: SampleLoss) ->
     if method == "label-obfuscation":
         return LabelObfuscation(loss)
     raise ConfigError(f"unknown way to forget {method!r}; known: {', '.join(FORGETTING)}")
+
+
+def _check_labels(y: torch.Tensor, outputs: int) -> None:
+    """Refuse class numbers beyond the outputs; torch says it less clearly, and takes -100 for no class at all."""
+    outside = y[(y < 0) | (y >= outputs)]
+    if outside.numel():
+        raise ConfigError(
+            f"y holds class number {int(outside[0])}, but the model has {outputs} outputs: classes 0 to {outputs - 1}"
+        )
 
 
 def _mean_of(each: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor | None:

@@ -43,7 +43,7 @@ class TrainOptions(TypedDict, total=False):
         loss: of each sample; cross-entropy unless told otherwise.
         adapter: name of the adapter to train, and nothing else.
         parameters: what to train; None means everything that requires gradients.
-        validation: samples for selection and stopping.
+        validation: samples for selection and stopping; `select` and `stop` need them.
         select: which checkpoint is kept at the end; the lowest loss of the group `validation` unless told otherwise.
         stop: rules, any of which ends the training.
         evaluate_every: steps from one evaluation to the next.
@@ -100,9 +100,9 @@ def settings_of(options: TrainOptions, samples: int) -> Settings:
     """Check the options of a training.
 
     Raises:
-        ConfigError: `steps` and `epochs` were both given, or neither.
+        ConfigError: `steps` and `epochs` were both given, or neither; `select` or `stop` without `validation`.
         UnknownNameError: no such option or optimiser.
-        OutOfRangeError, ShapeError: a value is not usable.
+        OutOfRangeError, ShapeError, NotFiniteError: a value is not usable.
     """
     for key in options:
         if key not in TrainOptions.__annotations__:
@@ -116,7 +116,11 @@ def settings_of(options: TrainOptions, samples: int) -> Settings:
     for name in ("evaluate_every", "checkpoint_every"):
         _check_count(name, options.get(name, 1))  # type: ignore[arg-type]  # both are whole numbers
     name, factory = _optimizer(options.get("optimizer", "adam"))
-    stop = options.get("stop", ())
+    select, stop = options.get("select"), options.get("stop", ())
+    rules = tuple(stop) if isinstance(stop, Sequence) else (stop,)
+    validation = _groups(options.get("validation"))
+    if not validation and (select or rules):
+        raise ConfigError(f"{'select' if select else 'stop'} judges validation samples; give validation too")
     checkpoint = options.get("checkpoint")
     return Settings(
         steps=_steps(options.get("steps"), options.get("epochs"), samples, batch_size),
@@ -125,9 +129,9 @@ def settings_of(options: TrainOptions, samples: int) -> Settings:
         make_optimizer=factory,
         batch_size=None if batch_size is None or batch_size >= samples else batch_size,
         loss=options.get("loss", cross_entropy),
-        validation=_groups(options.get("validation")),
-        select=options.get("select") or LowestLoss(),
-        stop=tuple(stop) if isinstance(stop, Sequence) else (stop,),
+        validation=validation,
+        select=select or LowestLoss(),
+        stop=rules,
         evaluate_every=options.get("evaluate_every", 1),
         guard=options.get("guard", DivergenceGuard()),
         checkpoint=None if checkpoint is None else Path(checkpoint),

@@ -6,7 +6,8 @@ reprogramming is one of these on a digital copy, followed by `rmhil.nn.reprogram
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, Unpack, cast
+from collections.abc import Mapping
+from typing import Literal, TypeAlias, Unpack
 
 import torch
 from torch import nn
@@ -106,10 +107,10 @@ def restore(
         return train(model, data, **options)
     options["loss"] = squared_error
     validation = options.get("validation")
-    if isinstance(validation, dict):
+    if isinstance(validation, Mapping):
         options["validation"] = {name: _taught(teacher, each) for name, each in validation.items()}
     elif validation is not None:
-        options["validation"] = _taught(teacher, cast("DataLike", validation))
+        options["validation"] = _taught(teacher, validation)
     return train(model, _taught(teacher, data), **options)
 
 

@@ -6,9 +6,9 @@ It neither knows nor asks whether the model is digital or on arrays.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from loguru import logger
@@ -16,12 +16,12 @@ from torch import nn
 
 from rmhil.adapt.checkpoint import Fingerprint, read_checkpoint, write_checkpoint
 from rmhil.adapt.data import Data, DataLike, as_data
-from rmhil.adapt.evaluation import evaluate_groups
+from rmhil.adapt.evaluation import Evaluation, evaluate_groups
 from rmhil.adapt.history import History
 from rmhil.adapt.objectives import Fit, Objective
 from rmhil.adapt.options import Settings, TrainOptions, settings_of
 from rmhil.adapt.snapshot import Batches, Snapshot
-from rmhil.errors import ConfigError, DivergedError
+from rmhil.errors import CheckpointError, ConfigError, DivergedError
 from rmhil.ledger import Ledger
 from rmhil.nn import adapter_parameters
 
@@ -42,7 +42,8 @@ def train(model: nn.Module, data: DataLike, **options: Unpack[TrainOptions]) -> 
 
     Raises:
         ConfigError: an option is unknown, missing or contradicts another one; there is nothing to train.
-        DivergedError: the guard rose; the last good state was restored.
+        DivergedError: the guard rose, or no evaluation gave numbers to choose by; the last good state was restored.
+        NotFiniteError: a sample holds NaN or infinity.
         CheckpointError: the checkpoint is damaged, or of another training.
     """
     samples = as_data("data", data)
@@ -92,7 +93,9 @@ class _Loop:
         self.history = History(parameters=self.count)
         self.lowest = math.inf
         self.good = Snapshot.of(model, self.parameters)
-        self.fingerprint = Fingerprint.of(parameters, len(samples), objective, settings)
+        self.fingerprint = (
+            Fingerprint.of(parameters, samples, forget, objective, settings) if settings.checkpoint else None
+        )
 
     def run(self) -> History:
         """Train to the end, from the checkpoint if there is one."""
@@ -103,6 +106,7 @@ class _Loop:
             self._after_step()
         if self.settings.validation:
             self.good.restore(self.model, self.parameters)
+            self._check_chosen()
         return self.history
 
     def _step(self) -> None:
@@ -144,13 +148,29 @@ class _Loop:
             return
         now = evaluate_groups(self.model, settings.validation, settings.loss, history.steps)
         history.evaluations.append(now)
-        best = None if history.best is None else settings.select.rank(history.evaluations[history.best])
-        if best is None or settings.select.rank(now) > best:
+        best = None if history.best is None else self._rank(history.evaluations[history.best])
+        if best is None or self._rank(now) > best:
             history.best = len(history.evaluations) - 1
             self.good = Snapshot.of(self.model, self.parameters)
         assert history.best is not None
         reasons = [rule(history.evaluations, history.best) for rule in settings.stop] if history.steps else []
         history.reason = next((reason for reason in reasons if reason), "")
+
+    def _rank(self, evaluation: Evaluation) -> tuple[float, ...]:
+        """What the selection says; NaN, which compares with nothing, is worse than any number."""
+        rank = self.settings.select.rank(evaluation)
+        return () if any(map(math.isnan, rank)) else rank
+
+    def _check_chosen(self) -> None:
+        """Say so where no checkpoint could be chosen: the model is then the one that was given."""
+        assert self.history.best is not None
+        if self._rank(self.history.evaluations[self.history.best]):
+            return
+        problem = "the validation metrics were NaN in every evaluation"
+        if self.settings.guard is None or self.settings.guard.then == "raise":
+            raise DivergedError(f"training came to nothing: {problem}; the model is as it was given")
+        logger.warning("training came to nothing: {}; the model is as it was given", problem)
+        self.history.reason = f"{self.history.reason}; {problem}"
 
     def _diverged(self, problem: str) -> None:
         assert self.settings.guard is not None
@@ -163,9 +183,19 @@ class _Loop:
 
     def _resume(self) -> bool:
         path = self.settings.checkpoint
-        state = None if path is None else read_checkpoint(path, self.fingerprint)
+        state = None if path is None or self.fingerprint is None else read_checkpoint(path, self.fingerprint)
         if state is None:
             return False
+        start = self.good
+        try:
+            self._go_on_from(state)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            start.restore(self.model, self.parameters)
+            raise CheckpointError(f"{path} does not hold the state of a training: {error!r}") from error
+        logger.info("resumed at step {} from {}", self.history.steps, path)
+        return True
+
+    def _go_on_from(self, state: Mapping[str, Any]) -> None:
         self.history = History.from_dict(state["history"])
         self.lowest = state["lowest"]
         self.good = Snapshot(**state["good"])
@@ -173,11 +203,10 @@ class _Loop:
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.load_state(state["batches"])
         self.generator.set_state(state["generator"])
-        logger.info("resumed at step {} from {}", self.history.steps, path)
-        return True
 
     def _write_checkpoint(self, settings: Settings) -> None:
         assert settings.checkpoint is not None
+        assert self.fingerprint is not None
         state = {
             "history": self.history.to_dict(),
             "lowest": self.lowest,

@@ -17,7 +17,8 @@ _HELP = """Program, read and compute with resistive-memory arrays, and adapt net
 Voltages are in V, currents in A, conductances in S (2e-6 is 2 uS). Every command that touches an array
 keeps what it did in a run directory (runs/DATE-TIME); --run latest goes on with the newest one.
 
-Exit codes: 0 done, 2 refused or failed with a message, 130 stopped by Ctrl-C (outputs at 0 V).
+Exit codes: 0 done, 1 unexpected error, 2 refused or failed with a message, 130 stopped by Ctrl-C, 143 by SIGTERM
+(both with outputs at 0 V).
 """
 
 app = typer.Typer(

@@ -48,7 +48,8 @@ def infer(
     """Run the network of an earlier run on its array, with the adapters of one of its stages.
 
     The array is taken up as the run left it: its cells are read, and none is pulsed. Without inputs of your
-    own, the accuracy on the test samples of the workload is shown.
+    own, the accuracy on the test samples of each class of the workload is shown, also of classes that the stage
+    has not learnt yet or has forgotten.
 
     Example: rmhil infer --run latest --stage unlearn
     """
@@ -58,7 +59,7 @@ def infer(
 
     own = None if inputs is None else load_numbers(inputs)
     place = Place(backend=None, config=None, seed=None, run=run, out=out)
-    with session(ctx, place, {}) as work:
+    with session(ctx, place, "infer", {"inputs": inputs, "stage": stage}) as work:
         before = work.ledger.counts
         deployed = reopen_deployment(work.run, [Crossbar(work.backend, ledger=work.ledger)], stage)
         x, y = _samples(deployed, own)
@@ -66,7 +67,7 @@ def infer(
         facts = _facts(deployed, predicted, y) | {"pulses": (work.ledger.counts - before).pulses}
         name = free_name("infer", work.run.array_names())
         work.run.save_arrays(name, predicted=predicted, **({} if y is None else {"labels": y}))
-        work.run.step("infer", arrays=name, **{key: value for key, value in facts.items() if key != "classes"})
+        work.step(arrays=name, **{key: value for key, value in facts.items() if key != "classes"})
     if to is not None:
         save_numbers(to, predicted)
     if as_json:
@@ -99,7 +100,7 @@ def _facts(deployed: Deployed, predicted: Ints, y: Ints | None) -> dict[str, Any
         return facts | {"classes": [names[number] for number in predicted]}
     right = predicted == y
     per_class = {names[number]: float(right[y == number].mean()) for number in np.unique(y)}
-    return facts | {"accuracy": float(right.mean()), "accuracy_per_class": per_class}
+    return facts | {"accuracy_per_class": per_class}
 
 
 def _print(facts: dict[str, Any], path: Path) -> None:
@@ -112,7 +113,6 @@ def _print(facts: dict[str, Any], path: Path) -> None:
         table = Table("class", "accuracy", box=None, pad_edge=False)
         for name, accuracy in facts["accuracy_per_class"].items():
             table.add_row(escape(name), f"{accuracy:.1%}")
-        table.add_row("[bold]all[/]", f"[bold]{facts['accuracy']:.1%}[/]")
     output_console().print(table)
     shown = {"stage": facts["stage"], "adapters": adapters, "samples": f"{facts['samples']:,}"}
     print_facts("", shown | {"RM pulses": f"{facts['pulses']:,}", "run": path})

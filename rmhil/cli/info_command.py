@@ -84,10 +84,7 @@ def _print_installed(as_json: bool) -> None:
 
 
 def _print_run(run: Run, as_json: bool) -> None:
-    try:
-        steps = run.steps()
-    finally:
-        run.close()
+    steps = run.steps()
     record = run.record
     if as_json:
         print_json(record.model_dump() | {"path": run.path, "steps": steps, "maps": run.map_names()})

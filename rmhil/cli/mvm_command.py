@@ -13,6 +13,7 @@ from rmhil.cli import options
 from rmhil.cli.console import output_console, print_facts, print_json
 from rmhil.cli.inputs import load_numbers, save_numbers
 from rmhil.cli.session import Place, free_name, session
+from rmhil.errors import ShapeError
 from rmhil.units import MICRO
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ def mvm(
     Example: rmhil mvm inputs.npy --run latest --to currents.npy
     """
     wanted = load_numbers(voltages)
+    if not wanted.size:
+        raise ShapeError("voltages", wanted.shape, "at least one vector of BL voltages")
     place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
-    with session(ctx, place, {"mvm": {"voltages": voltages, "region": region, "carry_over_range": carry}}) as work:
+    settings = {"voltages": voltages, "region": region, "carry_over_range": carry}
+    with session(ctx, place, "mvm", settings) as work:
         result = work.crossbar(region).mvm(wanted, on_over_range="carry") if carry else None
         measured = work.crossbar(region).mvm(wanted) if result is None else result.currents
         currents = measured.cpu().numpy().astype(np.float64)
@@ -58,7 +62,7 @@ def mvm(
         name = free_name("mvm", work.run.array_names())
         work.run.save_arrays(name, voltages=wanted, currents=currents, over_range=over_range)
         facts = _summary(currents, over_range)
-        work.run.step("mvm", arrays=name, **facts)
+        work.step(arrays=name, **facts)
     if to is not None:
         save_numbers(to, currents)
     if as_json:

@@ -33,10 +33,15 @@ def program(
         str, typer.Option("--policy", help="How pulses are chosen: adaptive or incremental.")
     ] = "adaptive",
     max_pulses: Annotated[
-        int, typer.Option("--max-pulses", min=1, help="SET and RESET pulses allowed for each cell.")
+        int,
+        typer.Option("--max-pulses", min=1, help="SET and RESET pulses allowed for each cell, erasing apart."),
     ] = 200,
     rewrite: Annotated[
-        bool, typer.Option("--rewrite", help="RESET every cell first, also those in tolerance.")
+        bool,
+        typer.Option(
+            "--rewrite",
+            help="RESET every cell first, also those in tolerance; erasing takes up to 8 pulses beyond --max-pulses.",
+        ),
     ] = False,
     averages: options.Averages = 1,
     region: options.Region = None,
@@ -63,7 +68,7 @@ def program(
         "averages": averages,
     }
     place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
-    with session(ctx, place, {"program": settings | {"target": target, "region": region}}) as work:
+    with session(ctx, place, "program", settings | {"target": target, "region": region}) as work:
         crossbar = work.crossbar(region)
         check_fits("target", wanted, crossbar.shape, region)
         if not as_json:
@@ -77,18 +82,18 @@ def program(
             try:
                 report = crossbar.program(wanted, progress=progress, **settings)
             except ProgramInterruptedError as interrupt:
-                _keep(work, crossbar, interrupt.report, settings)
+                _keep(work, crossbar, interrupt.report)
                 raise
-        _keep(work, crossbar, report, settings)
+        _keep(work, crossbar, report)
     if as_json:
         print_json({"run": work.run.path, "provenance": report.provenance} | summary(report))
     else:
         _print(work, report)
 
 
-def _keep(work: Session, crossbar: Crossbar, report: ProgramReport, settings: dict[str, Any]) -> None:
+def _keep(work: Session, crossbar: Crossbar, report: ProgramReport) -> None:
     work.keep_map("program", report, crossbar)
-    work.run.step("program", **(settings | summary(report)))
+    work.step(**summary(report))
 
 
 def summary(report: ProgramReport) -> dict[str, Any]:

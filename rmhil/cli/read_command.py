@@ -36,13 +36,13 @@ def read(
     """
     settings: dict[str, Any] = {"averages": averages}
     place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
-    with session(ctx, place, {"read": settings | {"region": region}}) as work:
+    with session(ctx, place, "read", settings | {"region": region}) as work:
         crossbar = work.crossbar(region)
         conductance = crossbar.read(averages=averages)
         provenance = work.backend.spec.provenance
         work.keep_map("read", {"conductance": conductance, "provenance": provenance}, crossbar, averages=averages)
         levels = {name: float(np.quantile(conductance, share)) for name, share in _QUANTILES.items()}
-        work.run.step("read", cells=conductance.size, averages=averages, conductance_siemens=levels)
+        work.step(cells=conductance.size, conductance_siemens=levels)
     if to is not None:
         save_numbers(to, conductance)
     if as_json:

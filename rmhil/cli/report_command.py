@@ -18,7 +18,12 @@ def report(
     ] = LATEST,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FILE.html", help="File to write.", show_default="report.html in the run"),
+        typer.Option(
+            "--to",
+            metavar="FILE.html",
+            show_default="report.html in the run",
+            help="File to write; its plots go beside it, and nothing into the run.",
+        ),
     ] = None,
     out: options.OutDirectory = options.RUNS,
     as_json: options.AsJson = False,
@@ -30,17 +35,11 @@ def report(
 
     Example: rmhil report latest
     """
-    from rmhil.errors import InputFileError
-    from rmhil.report import write_report
+    from rmhil.report import plots_of, write_report
 
     opened = Run.open(run, out)
-    try:
-        written = write_report(opened, to)
-    except OSError as error:
-        raise InputFileError(f"the report cannot be written: {error}") from error
-    finally:
-        opened.close()
-    plots = sorted((opened.path / "plots").glob("*.png"))
+    written = write_report(opened, to)
+    plots = sorted(plots_of(opened, to).glob("*.png"))
     if as_json:
         print_json({"run": opened.path, "report": written, "plots": plots})
         return

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shlex
+import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from loguru import logger
 
+from rmhil.backend import StateSaving
+from rmhil.cli.console import error_console
 from rmhil.cli.inputs import parse_region
 from rmhil.cli.lazy import ARGUMENTS
 from rmhil.errors import BackendUnavailableError, ConfigError, RmhilError
@@ -57,11 +61,22 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """An open backend and the run that records what is done with it."""
+    """An open backend and the run that records what is done with it.
 
+    Attributes:
+        kind: of the command, e.g. `read`.
+        asked: the command as typed, and its settings.
+    """
+
+    kind: str
+    asked: Mapping[str, Any]
     backend: Backend
     run: Run
     ledger: Ledger
+
+    def step(self, **outcome: Any) -> None:  # noqa: ANN401
+        """Note in the journal what was asked for and what came out."""
+        self.run.step(self.kind, **(dict(self.asked) | outcome))
 
     def crossbar(self, region: str | None) -> Crossbar:
         """The array, or the region of it that the options name."""
@@ -91,52 +106,80 @@ class Session:
 
 
 @contextmanager
-def session(ctx: typer.Context, place: Place, settings: Mapping[str, Any]) -> Iterator[Session]:
+def session(ctx: typer.Context, place: Place, kind: str, settings: Mapping[str, Any]) -> Iterator[Session]:
     """Open the backend, and a run that ends as the work ends.
 
     However the work ends, the outputs are at 0 V, and the state and the counts are kept. A new run that
-    was refused before anything was driven leaves no directory behind.
+    was refused before anything was driven leaves no directory behind; an earlier run that is gone on with
+    keeps its record.
+
+    Args:
+        ctx: of the command.
+        place: where it works.
+        kind: name of the command.
+        settings: its settings.
 
     Raises:
         RmhilError: as the work, the backend and the run say.
     """
-    with _backend_and_run(ctx, place, settings) as work:
+    opened = _new_run if place.run is None else _earlier_run
+    with opened(ctx, place, kind, settings) as work:
         try:
-            with work.run:
-                try:
-                    yield work
-                finally:
-                    work.backend.safe()
-                    keep_state(work.run, work.backend)
-                    work.run.save_ledger(work.ledger)
-        except RmhilError as error:
-            maybe_driven = isinstance(error, BackendUnavailableError) or _anything_done(work)
-            if place.run is None and not maybe_driven:
-                work.run.discard()
+            yield work
+        except BaseException:
+            try:
+                _leave(work)
+            except Exception as second:  # the first error is the one to report
+                logger.error("{}", second)
             raise
+        _leave(work)
+
+
+def _leave(work: Session) -> None:
+    """Each of these is done, whatever becomes of those before it."""
+    with ExitStack() as last_first:
+        last_first.callback(work.run.save_ledger, work.ledger)
+        last_first.callback(keep_state, work.run, work.backend)
+        last_first.callback(work.backend.safe)
 
 
 @contextmanager
-def _backend_and_run(ctx: typer.Context, place: Place, settings: Mapping[str, Any]) -> Iterator[Session]:
+def _earlier_run(ctx: typer.Context, place: Place, kind: str, settings: Mapping[str, Any]) -> Iterator[Session]:
     from rmhil.ledger import Ledger
 
-    if place.run is not None:
-        run = Run.open(place.run, place.out)
+    run = Run.open(str(place.run), place.out)
+    run.asked = {"command": command_line(ctx), **settings}
+    with run:
         ledger = run.ledger() or Ledger()
         with reopen(run) as backend:
-            yield Session(backend=backend, run=run, ledger=ledger)
-        return
-    choice = place.choice
+            yield Session(kind=kind, asked=run.asked, backend=backend, run=run, ledger=ledger)
+
+
+@contextmanager
+def _new_run(ctx: typer.Context, place: Place, kind: str, settings: Mapping[str, Any]) -> Iterator[Session]:
+    from rmhil.ledger import Ledger
+
+    choice, command = place.choice, command_line(ctx)
     with choice.open() as backend:
-        run = Run.create(
-            place.out,
-            command=command_line(ctx),
-            backend_spec=backend.spec,
-            seed=place.seed,
-            config={SECTION: choice.entry()} | dict(settings),
-        )
-        choice.keep_config(run)
-        yield Session(backend=backend, run=run, ledger=Ledger())
+        config = {SECTION: choice.entry(), kind: settings}
+        run = Run.create(place.out, command=command, backend_spec=backend.spec, seed=place.seed, config=config)
+        work = Session(kind=kind, asked={"command": command, **settings}, backend=backend, run=run, ledger=Ledger())
+        try:
+            with run:
+                choice.keep_config(run)
+                yield work
+        except RmhilError as error:
+            if not isinstance(error, BackendUnavailableError) and not _anything_done(work):
+                run.discard()
+            raise
+        if kind != "program" and isinstance(backend, StateSaving) and not _names_a_state(choice):
+            text = "note: this was a new array with virgin cells; --run latest goes on with that of the newest run"
+            error_console().print(text, soft_wrap=True)
+
+
+def _names_a_state(choice: BackendChoice) -> bool:
+    """True if the settings take up a kept array."""
+    return choice.config is not None and "state" in tomllib.loads(choice.config.read_text(encoding="utf-8"))
 
 
 def _anything_done(work: Session) -> bool:

@@ -45,13 +45,13 @@ def verify(
     wanted = load_numbers(target)
     settings: dict[str, Any] = {"tolerance": tolerance, "averages": averages}
     place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
-    with session(ctx, place, {"verify": settings | {"target": target, "region": region}}) as work:
+    with session(ctx, place, "verify", settings | {"target": target, "region": region}) as work:
         crossbar = work.crossbar(region)
         check_fits("target", wanted, crossbar.shape, region)
         report = crossbar.verify(wanted, **settings)
         work.keep_map("verify", report, crossbar)
         facts = summary(report)
-        work.run.step("verify", **(settings | facts))
+        work.step(**facts)
     if as_json:
         print_json({"run": work.run.path, "provenance": report.provenance} | facts)
         return

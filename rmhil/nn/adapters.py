@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.parameter import UninitializedParameter
 
+from rmhil.checks import whole_number
 from rmhil.errors import ConfigError, MergeRefusedError, OutOfRangeError, UnknownNameError
 from rmhil.ledger import Ledger
 from rmhil.nn.lora import (
@@ -34,7 +35,7 @@ from rmhil.nn.lora import (
     geometry_of,
     stack_of,
 )
-from rmhil.nn.sram import SramBank, whole_number
+from rmhil.nn.sram import SramBank
 
 AdaptableLayer: TypeAlias = nn.Linear | nn.Conv2d
 

@@ -6,11 +6,13 @@ how they were put there. The cells themselves stay where they are; adapters are 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,7 +21,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rmhil.crossbar import Crossbar
-from rmhil.errors import ConfigError, InputFileError, NotProgrammedError, ShapeError
+from rmhil.errors import (
+    ConfigError,
+    InputFileError,
+    NotFiniteError,
+    NotProgrammedError,
+    OutOfRangeError,
+    PlacementError,
+    ShapeError,
+)
 from rmhil.mapping import DifferentialPair, OffsetColumn
 from rmhil.nn.convert import attach
 from rmhil.nn.deployment import Deployment, Recipe
@@ -36,11 +46,11 @@ _MAPPINGS: Final = {"DifferentialPair": DifferentialPair, "OffsetColumn": Offset
 class _ChipSettings(BaseModel):
     """What `chip.json` holds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal[1] = 1
     mapping: Literal["DifferentialPair", "OffsetColumn"]
-    mapping_settings: dict[str, Any]
+    mapping_settings: dict[str, Siemens | None]
     tolerance_siemens: Siemens = Field(gt=0)
     policy: str
     max_pulses: int = Field(gt=0)
@@ -93,6 +103,9 @@ def open_chip(model: nn.Module, arrays: Sequence[Crossbar], path: str | Path) ->
     Raises:
         InputFileError: the files are missing or damaged, or were made for another model or other arrays;
             nothing was driven.
+        OverRangeError, BackendUnavailableError: from reading the cells.
+
+        With all of them, the model is unchanged.
     """
     directory = Path(path)
     settings, weights = _read_settings(directory / _SETTINGS_NAME), _read_weights(directory / _WEIGHTS_NAME)
@@ -100,11 +113,42 @@ def open_chip(model: nn.Module, arrays: Sequence[Crossbar], path: str | Path) ->
     if shapes != settings.shapes:
         raise InputFileError(f"{directory}: programmed on arrays of {settings.shapes} cells, these have {shapes}")
     try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputFileError(f"{directory}: made for another model: {error}") from error
-    recipe = Recipe(
-        mapping=_MAPPINGS[settings.mapping](**settings.mapping_settings),
+        recipe = _recipe(settings)
+    except (TypeError, ConfigError) as error:
+        raise InputFileError(f"{directory / _SETTINGS_NAME}: damaged: {error}") from error
+    with _unchanged_unless_done(model):
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise InputFileError(f"{directory}: made for another model: {error}") from error
+        try:
+            return attach(
+                model,
+                arrays,
+                recipe,
+                digital=settings.digital,
+                input_range=settings.input_range,
+                weight_max=settings.weight_max,
+            )
+        except (ConfigError, ShapeError, OutOfRangeError, NotFiniteError, PlacementError) as error:
+            raise InputFileError(f"{directory}: damaged, or made for another model: {error}") from error
+
+
+@contextmanager
+def _unchanged_unless_done(model: nn.Module) -> Iterator[None]:
+    """Give a model its parameters back if what it is meant for breaks off."""
+    before = copy.deepcopy(model.state_dict())
+    try:
+        yield
+    except BaseException:
+        model.load_state_dict(before)
+        raise
+
+
+def _recipe(settings: _ChipSettings) -> Recipe:
+    mapping: type[DifferentialPair] | type[OffsetColumn] = _MAPPINGS[settings.mapping]
+    return Recipe(
+        mapping=mapping(**settings.mapping_settings),
         tolerance=settings.tolerance_siemens,
         policy=settings.policy,
         max_pulses=settings.max_pulses,
@@ -113,17 +157,6 @@ def open_chip(model: nn.Module, arrays: Sequence[Crossbar], path: str | Path) ->
         correct_lines=settings.correct_lines,
         compensate=settings.compensate,
     )
-    try:
-        return attach(
-            model,
-            arrays,
-            recipe,
-            digital=settings.digital,
-            input_range=settings.input_range,
-            weight_max=settings.weight_max,
-        )
-    except (ConfigError, ShapeError) as error:
-        raise InputFileError(f"{directory}: made for another model: {error}") from error
 
 
 def _settings(chip: nn.Module, deployment: Deployment) -> _ChipSettings:

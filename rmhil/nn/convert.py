@@ -63,7 +63,7 @@ def convert(
         mapping: `DifferentialPair()` by default, or `OffsetColumn(...)`.
         tolerance: S, of the write-verify.
         policy: of the write-verify.
-        max_pulses: SET and RESET pulses allowed for each cell.
+        max_pulses: SET and RESET pulses allowed for each cell; a rewrite by `reprogram` takes up to 8 further ones.
         input_range: how activations become volts: `dynamic`, or the activation at full scale.
         correct_lines: take back digitally what the resistance of lines costs.
         compensate: shift the other cell of a pair by the error of a cell that cannot be programmed.
@@ -78,7 +78,8 @@ def convert(
 
     Raises:
         UnknownNameError: `digital` names no such layer.
-        ConfigError: a layer cannot be converted, none is left to convert, or two crossbars share cells.
+        ConfigError: a layer cannot be converted, none is left to convert, two crossbars share cells, or `mapping` is
+            none.
         PlacementError: the weights do not fit; the message says what is missing.
         NotFiniteError, OutOfRangeError: a weight or a setting is not usable.
         ProgramInterruptedError: Ctrl-C while programming; a model converted in place is unchanged.
@@ -90,7 +91,7 @@ def convert(
     _check_free(model)
     _chosen(model, digital)
     recipe = Recipe(
-        mapping=mapping or DifferentialPair(),
+        mapping=DifferentialPair() if mapping is None else mapping,
         tolerance=tolerance,
         policy=policy,
         max_pulses=max_pulses,
@@ -102,9 +103,7 @@ def convert(
     ledger = arrays[0].ledger
     chip = model if inplace else copy.deepcopy(model)
     chosen = _chosen(chip, digital)
-    weights = {name: matrices_of(layer) for name, layer in chosen.items()}
-    for name, matrix in weights.items():
-        _check_finite(f"{name}.weight".lstrip("."), torch.from_numpy(matrix))
+    weights = _weights_of(chosen)
     deployment = Deployment([each.counted_in(ledger) for each in arrays], recipe, weights)
     logger.info("{}", deployment.placement)
     deployment.program(weights, rewrite=False, progress=progress)
@@ -136,21 +135,35 @@ def attach(
         The model, as `convert` returns it, but with no reports.
 
     Raises:
-        ConfigError, UnknownNameError, PlacementError: as `convert`; nothing was driven.
-        ShapeError: `weight_max` was made for other layers or other arrays; nothing was driven.
+        ConfigError, UnknownNameError, PlacementError, NotFiniteError, OutOfRangeError: as `convert`; nothing was
+            driven.
+        ConfigError, ShapeError: `weight_max` was made for other layers or other arrays; nothing was driven.
+        OutOfRangeError: `weight_max` leaves no room for the weights; nothing was driven.
+        OverRangeError, BackendUnavailableError: from reading the cells.
+
+        With all of them, the model is unchanged.
     """
     check_apart(arrays)
     check_input_range(input_range)
     _check_free(model)
     chosen = _chosen(model, digital)
-    weights = {name: matrices_of(layer) for name, layer in chosen.items()}
+    weights = _weights_of(chosen)
+    if weight_max is not None and set(weight_max) != set(weights):
+        raise ConfigError(f"weight_max is for the layers {sorted(weight_max)}, but {sorted(weights)} are on arrays")
     deployment = Deployment([each.counted_in(arrays[0].ledger) for each in arrays], recipe, weights)
     for name, matrix in deployment.matrices.items():
         if weight_max is not None:
-            matrix.scale_for(weight_max.get(name, ()))
+            matrix.scale_for(weight_max[name], weights[name])
         matrix.generation += 1
     _put_on_arrays(model, chosen, deployment, weights, input_range)
     return model
+
+
+def _weights_of(layers: Dict[str, nn.Linear | nn.Conv2d]) -> Matrices:
+    weights = {name: matrices_of(layer) for name, layer in layers.items()}
+    for name, matrix in weights.items():
+        _check_finite(f"{name}.weight".lstrip("."), torch.from_numpy(matrix))
+    return weights
 
 
 def _put_on_arrays(
@@ -188,7 +201,8 @@ def reprogram(
         chip: what `convert` returned.
         source: a model of the same layers, or its `state_dict`. Parameters that it lacks (adapters of the chip, say)
             stay as they are; those of the analogue layers must all be there.
-        rewrite: pulse every cell, as a chip must that does not look first; else cells in tolerance are skipped.
+        rewrite: pulse every cell, as a chip must that does not look first; else cells in tolerance are skipped. The
+            RESETs that erase a cell, up to 8, do not count as `max_pulses` of `convert`.
         progress: told how many cells are done.
 
     Returns:
@@ -245,6 +259,13 @@ def _chosen(model: nn.Module, digital: Sequence[str]) -> dict[str, nn.Linear | n
             raise ConfigError(
                 f"layer {name!r} is a {type(module).__name__}, which is more than its base class; name it in digital"
             )
+        if not isinstance(module.weight, nn.Parameter):
+            raise ConfigError(
+                f"the weight of layer {name!r} is no parameter, but computed from others (weight_norm, spectral_norm "
+                "or pruning); make that permanent first, or name the layer in digital"
+            )
+        if not module.weight.numel():
+            raise ConfigError(f"layer {name!r} has no weights: its shape is {tuple(module.weight.shape)}")
         if any(_inside(name, outer) for outer in bypassing):
             raise ConfigError(
                 f"layer {name!r} is part of an nn.TransformerEncoderLayer, which reads weights without calling its "

@@ -10,14 +10,15 @@ from typing import TypeAlias, get_args
 import numpy as np
 
 from rmhil.backend import Floats
+from rmhil.checks import whole_number
 from rmhil.crossbar import Crossbar
-from rmhil.errors import ConfigError, OutOfRangeError, UnknownNameError
+from rmhil.errors import ConfigError, UnknownNameError
 from rmhil.mapping import Mapping, blocks
 from rmhil.nn.tiles import MapSource, MatrixOnArrays, Tile
 from rmhil.placement import Bin, Rectangle, Site, passes, place
 from rmhil.program_report import Outcome, ProgramReport, Progress
 from rmhil.units import Siemens
-from rmhil.write_verify import AnyPolicy
+from rmhil.write_verify import AnyPolicy, find_policy
 
 Matrices: TypeAlias = Dict[str, Floats]
 """Weights by layer name, each `(groups, n_out, n_in)`, float64."""
@@ -36,7 +37,7 @@ class Recipe:
     Attributes:
         mapping: weights to conductances.
         tolerance: S, of the write-verify.
-        policy, max_pulses: of the write-verify.
+        policy, max_pulses: of the write-verify; a rewrite erases with further pulses.
         source: where the measured weights come from.
         averages: readings, or columns, averaged for the measured map.
         correct_lines: take back digitally what lines cost.
@@ -53,10 +54,13 @@ class Recipe:
     compensate: bool
 
     def __post_init__(self) -> None:
+        if isinstance(self.mapping, type) or not isinstance(self.mapping, Mapping):
+            raise ConfigError(f"mapping = {self.mapping!r}, expected DifferentialPair(), OffsetColumn() or the like")
+        find_policy(self.policy)
         if self.source not in get_args(MapSource):
             raise UnknownNameError("source of the measured weights", self.source, get_args(MapSource))
-        if self.averages < 1:
-            raise OutOfRangeError("averages", self.averages, 1, float("inf"), "")
+        whole_number("averages", self.averages)
+        whole_number("max_pulses", self.max_pulses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,9 @@ class _AnalogModule(nn.Module):
         """Refuse to compute with weights that are not on an array.
 
         Raises:
-            NotProgrammedError: never programmed, programmed otherwise since, or the digital weights have changed.
+            NotProgrammedError: never programmed, programmed otherwise since, or the digital weights have changed; or
+                anyone has pulsed cells of the source lines since they were measured, be it these cells or neighbours
+                on other bit lines, which load the same lines.
         """
         if self._arrays is None or self.programmed_weight is None:
             raise NotProgrammedError(f"{self.label} is on no array; program it with nn.convert")
@@ -98,6 +100,12 @@ class _AnalogModule(nn.Module):
             raise NotProgrammedError(
                 f"the cells of {self.label} were programmed again, through another copy of the model or only in part; "
                 "nn.reprogram writes these weights"
+            )
+        if not self._arrays.is_as_calibrated:
+            raise NotProgrammedError(
+                f"cells on the source lines of {self.label} were pulsed since they were measured, by something else "
+                "than this model: its own cells, or neighbours that load the same lines; nn.reprogram writes and "
+                "measures these weights again, and nn.convert with other source lines keeps models apart"
             )
         if not torch.equal(self.weight, self.programmed_weight):
             raise NotProgrammedError(
@@ -228,7 +236,8 @@ class AnalogConv2d(_AnalogModule, nn.Conv2d):
             raise ShapeError(f"input of {self.label}", x.shape, expected)
         pictures = x if x.dim() == 4 else x[None]
         height, width, patches = self._patches(pictures)
-        y = self._multiply(patches).view(self.groups, len(pictures), height, width, -1)
+        n_out = self.out_channels // self.groups
+        y = self._multiply(patches).view(self.groups, len(pictures), height, width, n_out)
         y = y.permute(1, 0, 4, 2, 3).reshape(len(pictures), self.out_channels, height, width)
         y = y if self.bias is None else y + self.bias[:, None, None]
         return y if x.dim() == 4 else y[0]
@@ -244,9 +253,9 @@ class AnalogConv2d(_AnalogModule, nn.Conv2d):
         if min(size) < 1:
             raise ShapeError(f"input of {self.label}", pictures.shape, f"at least the kernel of {self.kernel_size}")
         columns = F.unfold(padded, self.kernel_size, dilation=self.dilation, stride=self.stride)
-        columns = columns.view(len(pictures), self.groups, -1, columns.shape[-1])
-        n_in = columns.shape[2]
-        return size[0], size[1], columns.permute(1, 0, 3, 2).reshape(self.groups, -1, n_in)
+        batch, n_in, n_patches = len(pictures), self.weight[0].numel(), columns.shape[-1]
+        columns = columns.view(batch, self.groups, n_in, n_patches)
+        return size[0], size[1], columns.permute(1, 0, 3, 2).reshape(self.groups, batch * n_patches, n_in)
 
 
 AnalogLayer: TypeAlias = AnalogLinear | AnalogConv2d

@@ -11,12 +11,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from rmhil.errors import ConfigError, OutOfRangeError, SramCapacityError, UnknownNameError
+from rmhil.checks import whole_number
+from rmhil.errors import SramCapacityError, UnknownNameError
 
 if TYPE_CHECKING:
     from rmhil.ledger import Ledger
@@ -79,21 +79,6 @@ SRAM_FORMATS: Final[Mapping[str, SramFormat]] = {
     )
 }
 """The formats by name. `int8` adds a bfloat16 scale of 16 bits to each row."""
-
-
-def whole_number(name: str, value: object, unit: str = "") -> int:
-    """A whole number of at least 1, as a Python integer.
-
-    Raises:
-        ConfigError: it is not a whole number.
-        OutOfRangeError: it is below 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ConfigError(f"{name} = {value!r}: a whole number is needed")
-    number = int(value)
-    if number < 1:
-        raise OutOfRangeError(name, number, 1, math.inf, unit)
-    return number
 
 
 class _StraightThrough(torch.autograd.Function):

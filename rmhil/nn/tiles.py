@@ -9,9 +9,9 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 import torch
 
-from rmhil.backend import Floats
+from rmhil.backend import Floats, Ints
 from rmhil.crossbar import Crossbar
-from rmhil.errors import ShapeError
+from rmhil.errors import OutOfRangeError, ShapeError
 from rmhil.mapping import Block, Mapping, Window
 from rmhil.nn.correction import fit_gains
 from rmhil.placement import Site
@@ -104,17 +104,23 @@ class MatrixOnArrays:
                 scale = self.mapping.scale(largest, self._window(tile))
                 self.tiles[number] = replace(tile, weight_max=largest, scale=scale)
 
-    def scale_for(self, weight_max: Sequence[float]) -> None:
+    def scale_for(self, weight_max: Sequence[float], weight: Floats) -> None:
         """Give each tile the scale that it was programmed with.
 
         Args:
             weight_max: largest magnitude that each tile's cells can stand for.
+            weight: what they do stand for, shape `shape`.
 
         Raises:
             ShapeError: not one number a tile; nothing was changed.
+            OutOfRangeError: a number is not finite, or less than a weight of its tile; nothing was changed.
         """
         if len(weight_max) != len(self.tiles):
             raise ShapeError("weight_max", (len(weight_max),), f"({len(self.tiles)},), one number a tile")
+        for tile, largest in zip(self.tiles, weight_max, strict=True):
+            least = _largest(weight[tile.group, tile.block.outputs, tile.block.inputs])
+            if not least <= largest < np.inf:  # written this way, NaN fails too
+                raise OutOfRangeError("weight_max", largest, least, np.inf, "")
         for number, (tile, largest) in enumerate(zip(self.tiles, weight_max, strict=True)):
             scale = self.mapping.scale(largest, self._window(tile))
             self.tiles[number] = replace(tile, weight_max=largest, scale=scale)
@@ -157,6 +163,11 @@ class MatrixOnArrays:
                 effective[tile.group, tile.block.outputs, tile.block.inputs] = part
         return effective
 
+    @property
+    def is_as_calibrated(self) -> bool:
+        """Whether no one has pulsed a cell of the sensed source lines since `calibrate`."""
+        return all(strip.is_as_calibrated for strip in self._strips)
+
     def drive(self, levels: torch.Tensor) -> Drive:
         """Multiply.
 
@@ -195,10 +206,24 @@ class _Strip:
         self.crossbar, self.tiles = crossbar, sorted(tiles, key=lambda tile: tile.site.array)
         self._bl, self._sl = self.tiles[0].site.bl_lines, self.tiles[0].site.sl_lines
         self._arrays = np.array([tile.site.array for tile in self.tiles], dtype=np.int64)
+        self._writes, self._line_writes = crossbar.writes, self._counted()
         self._volts = _full_scale(crossbar)
         self._factors = torch.empty(0)  # V per level, (arrays, 1, n_bl)
         self._gains = torch.empty(0)  # 1/A, (arrays, n_sl, n_out)
         self._zero = torch.empty(0)  # outputs without the offset's share, (arrays, 1, n_out)
+
+    @property
+    def is_as_calibrated(self) -> bool:
+        """Whether no one has pulsed a cell of these source lines since this strip was made."""
+        writes = self.crossbar.writes
+        if writes != self._writes:  # someone wrote somewhere: look where, and only once
+            if not np.array_equal(self._counted(), self._line_writes):
+                return False
+            self._writes = writes
+        return True
+
+    def _counted(self) -> Ints:
+        return self.crossbar.line_writes(self._sl, self._arrays)
 
     def is_all_of(self, shape: tuple[int, ...]) -> bool:
         """Whether the one tile of this strip is the whole layer."""

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rmhil.report.build import write_report
+from rmhil.report.build import plots_of, write_report
 
-__all__ = ["write_report"]
+__all__ = ["plots_of", "write_report"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from loguru import logger
 
+from rmhil.errors import InputFileError, RunDirectoryError
 from rmhil.report import accuracy, conductance, cost, embedding, page
 from rmhil.report.canvas import Picture, style
 from rmhil.report.page import Section
@@ -28,17 +29,18 @@ _PUBLISHED_WORKLOAD = "face"
 
 
 def write_report(run: Run, path: Path | None = None) -> Path:
-    """Write the report of a run as one HTML file, and its pictures as PNG files in `plots/`.
+    """Write the report of a run as one HTML file, and its pictures as PNG files in a folder beside it (`plots_of`).
 
     Args:
         run: the run; what it does not hold is left out of the report.
-        path: the file; None: `report.html` in the run.
+        path: the file; None: `report.html` in the run. With a file elsewhere, nothing is written into the run.
 
     Returns:
         The file.
 
     Raises:
-        RunDirectoryError: a part of the run is damaged.
+        RunDirectoryError: a part of the run is damaged, or the report cannot be written into it.
+        InputFileError: the report cannot be written elsewhere.
     """
     maps = {name: run.load_map(name) for name in run.map_names()}
     results, ledger = run.results(), run.ledger()
@@ -62,12 +64,22 @@ def write_report(run: Run, path: Path | None = None) -> Path:
     return _write(run, path, text, pictures)
 
 
+def plots_of(run: Run, path: Path | None = None) -> Path:
+    """The folder of the pictures: `plots` in the run, or `NAME-plots` beside a file NAME.html elsewhere."""
+    return run.path / "plots" if path is None else path.with_name(f"{path.stem}-plots")
+
+
 def _write(run: Run, path: Path | None, text: str, pictures: list[Picture]) -> Path:
-    folder = run.directory("plots")
-    for shown in pictures:
-        (folder / f"{shown.name}.png").write_bytes(shown.png)
+    folder = plots_of(run, path)
     target = run.path / "report.html" if path is None else path
-    target.write_text(text, encoding="utf-8")
+    try:
+        folder.mkdir(exist_ok=True)
+        for shown in pictures:
+            (folder / f"{shown.name}.png").write_bytes(shown.png)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        kind = RunDirectoryError if path is None else InputFileError
+        raise kind(f"{target}: the report cannot be written: {error}") from error
     logger.bind(run=run.name).info("report {}", target)
     return target
 
@@ -81,10 +93,11 @@ def _facts(run: Run) -> list[str]:
 
 def _cards(maps: dict[str, xr.Dataset], job: JobResults | None, ledger: Ledger | None) -> dict[str, str]:
     cards: dict[str, str] = {}
-    point = next((point for labelled in maps.values() if (point := conductance.point_of(labelled))), None)
-    if point is not None:
-        cards[f"of the cells within {point.tolerance:g} uS"] = f"{point.converged_fraction:.2%}"
-        cards["SET and RESET pulses a cell"] = f"{point.pulses_per_cell:.1f}"
+    points = [(name, point) for name, labelled in maps.items() if (point := conductance.point_of(labelled))]
+    if points:
+        name, point = points[-1]
+        cards[f"of the cells within {point.tolerance:g} uS, map {name}"] = f"{point.converged_fraction:.2%}"
+        cards[f"SET and RESET pulses a cell, map {name}"] = f"{point.pulses_per_cell:.1f}"
     if job is not None:
         last = job.stages[-1] if job.stages else ""
         shown = {"kept": "kept classes", "forgotten": "forgotten class", "new": "new class"}
@@ -192,10 +205,7 @@ def _cost_html(tables: list[CostTable], workloads: list[str]) -> str:
 
 def _record_sections(run: Run, ledger: Ledger | None) -> list[Section]:
     record = run.record
-    try:
-        steps = run.steps()
-    finally:
-        run.close()
+    steps = run.steps()
     sections = [] if ledger is None else [Section("Ledger", _ledger_html(ledger))]
     if steps:
         rows = [(step.id, step.time, step.kind, _short(step.detail)) for step in steps]

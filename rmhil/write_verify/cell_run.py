@@ -94,7 +94,7 @@ class CellRun:
         try:
             readings = self._backend.apply(self.cells[chosen], pulses, self._read)
         except BaseException as error:
-            if pulses is not None and not _nothing_was_driven(error):
+            if pulses is not None and not nothing_was_driven(error):
                 self.maybe_pulsed[chosen] = True
                 self.conductance[chosen] = np.nan
             raise
@@ -107,7 +107,8 @@ class CellRun:
         return readings
 
 
-def _nothing_was_driven(error: BaseException) -> bool:
+def nothing_was_driven(error: BaseException) -> bool:
+    """Whether a backend refused a request before it biased any line."""
     return isinstance(error, RmhilError) and isinstance(error, ValueError)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rmhil.backend import Backend, Biases, Cells, Operation, Pulses, Read, Status
-from rmhil.errors import NotFiniteError, OutOfRangeError, RmhilError, ShapeError
+from rmhil.errors import ConfigError, NotFiniteError, OutOfRangeError, RmhilError, ShapeError
 from tests.arrays import all_cells, fill, pulse, read
 
 READ_TOLERANCE = 0.05
@@ -30,6 +30,7 @@ BAD_PULSES: dict[str, tuple[Callable[[Pulses], Pulses], type[RmhilError], str]] 
     "width below the shortest": (lambda p: replace(p, width=p.width * 1e-6), OutOfRangeError, "width"),
     "compliance over the limit": (lambda p: replace(p, compliance=p.compliance * 1e3), OutOfRangeError, "compliance"),
     "unknown operation": (lambda p: replace(p, operation=p.operation + 7), OutOfRangeError, "operation"),
+    "half an operation": (lambda p: replace(p, operation=p.operation + 0.5), ConfigError, "operation"),
     "too few pulses": (lambda p: p[:1], ShapeError, "pulses"),
 }
 
@@ -46,6 +47,8 @@ BAD_READS: dict[str, tuple[dict[str, float], type[RmhilError], str]] = {
     "NaN voltage": ({"voltage": math.nan}, NotFiniteError, "read voltage"),
     "gate over its limit": ({"gate_voltage": 50.0}, OutOfRangeError, "gate_voltage"),
     "nothing to average": ({"averages": 0}, OutOfRangeError, "averages"),
+    "half a reading": ({"averages": 1.5}, ConfigError, "averages"),
+    "NaN readings": ({"averages": math.nan}, ConfigError, "averages"),
 }
 
 

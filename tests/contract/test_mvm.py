@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rmhil.backend import Backend, Cells, Floats, Ints, Lines, Operation
-from rmhil.errors import NotFiniteError, OutOfRangeError, RmhilError, ShapeError
+from rmhil.errors import ConfigError, NotFiniteError, OutOfRangeError, RmhilError, ShapeError
 from rmhil.line_model import measured_matrix
 from tests.arrays import fill, pulse, read
 
@@ -170,6 +170,8 @@ def bad_requests(backend: Backend) -> dict[str, tuple[Callable[[], object], type
         "SLs out of order": (lambda: backend.mvm(good, sl=[2, 1]), OutOfRangeError, "sl lines"),
         "a BL twice": (lambda: backend.mvm(good[..., :2], bl=[1, 1]), OutOfRangeError, "bl lines"),
         "no such array": (lambda: backend.mvm(good[:1], arrays=[99]), OutOfRangeError, "array line"),
+        "BLs between lines": (lambda: backend.mvm(good[..., :2], bl=np.array([0.9, 1.7])), ConfigError, "bl lines"),
+        "a mask of SLs": (lambda: backend.mvm(good, sl=np.array([False, True])), ConfigError, "sl lines"),
     }
 
 
@@ -188,6 +190,8 @@ def bad_requests(backend: Backend) -> dict[str, tuple[Callable[[], object], type
         "SLs out of order",
         "a BL twice",
         "no such array",
+        "BLs between lines",
+        "a mask of SLs",
     ],
 )
 def test_a_request_that_cannot_be_driven_is_refused_and_nothing_is_driven(

@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rmhil_examples.commands import TOTAL_LEDGER
 from rmhil_examples.digits.workload import DigitsWorkload
+from rmhil_examples.main_job import MainJob, placed
 from rmhil_examples.recipe import Recipe, Schedule
+from rmhil_examples.stages import Stages
 from typer.testing import CliRunner
 
+from rmhil import Crossbar, open_backend
+from rmhil.backend import Cells, Pulses, Read, Readings
 from rmhil.cli.app import app
+from rmhil.errors import PlacementError
+from rmhil.ledger import Counts, Ledger
+from rmhil.nn import convert
 from rmhil.store import Run
+from sim_backend.backend import SimBackend
 
 SHORT = Recipe(
     learn=Schedule(steps=40),
@@ -25,12 +34,22 @@ SHORT = Recipe(
 )
 SEED = 3
 
+GIVEN: list[int] = []
+"""Pulses that the array was given in each call, counted at the array itself."""
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Run]:
     root = tmp_path_factory.mktemp("runs")
     load = DigitsWorkload.load
+    apply = SimBackend.apply
+
+    def counted(self: SimBackend, cells: Cells, pulses: Pulses | None, read: Read) -> Readings:
+        GIVEN.append(0 if pulses is None else len(pulses))
+        return apply(self, cells, pulses, read)
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SimBackend, "apply", counted)
         patch.setattr(
             DigitsWorkload, "load", lambda self, seed, **options: replace(load(self, seed, **options), recipe=SHORT)
         )
@@ -70,6 +89,22 @@ def test_the_kept_ledger_ends_before_the_baselines(demo: tuple[dict[str, Any], R
     assert ledger.counts.form_pulses > 0
 
 
+def test_every_pulse_that_the_array_was_given_is_in_the_total_ledger(demo: tuple[dict[str, Any], Run]) -> None:
+    run = demo[1]
+    total = Ledger.from_dict(json.loads((run.path / TOTAL_LEDGER).read_text()))
+    assert total.counts.pulses == sum(GIVEN)
+    kept, results = run.ledger(), run.results()
+    assert kept is not None
+    assert results is not None
+    rewritten = sum(
+        sum(counts[f"{kind}_pulses"] for kind in ("form", "set", "reset"))
+        for key, counts in results["counts"].items()
+        if key in {f"full {how}/{stage}" for how in ("skip", "rewrite") for stage in ("unlearn", "continual")}
+    )
+    assert rewritten > 0
+    assert total.counts.pulses > kept.counts.pulses + rewritten  # the rest is the sweep
+
+
 def test_maps_and_embeddings_are_kept(demo: tuple[dict[str, Any], Run]) -> None:
     run = demo[1]
     assert run.map_names() == ["program", "verify"]
@@ -86,6 +121,31 @@ def test_the_network_can_be_run_again_without_a_pulse(demo: tuple[dict[str, Any]
     assert found["pulses"] == 0
     then = printed["accuracy"]["RM-DLoRA"]["unlearn"]["per_class"]
     assert np.allclose([found["accuracy_per_class"][name] for name in then], list(then.values()), atol=0.15)
+
+
+def test_a_network_that_does_not_fit_is_refused_before_it_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stages, "learn", lambda *given: pytest.fail("it was trained"))
+    config, out = tmp_path / "small.toml", tmp_path / "runs"
+    config.write_text("n_bl = 16\nn_sl = 16\n")
+    result = CliRunner().invoke(app, ["demo", "--config", str(config), "--out", str(out)])
+    assert result.exit_code not in (0, 1)
+    assert "9,360 cells, or at least 37 array(s), are missing" in " ".join(result.stderr.split())
+    assert not list(out.glob("*"))
+    task = DigitsWorkload().load(SEED)
+    with open_backend("sim", n_bl=16, n_sl=16) as backend, pytest.raises(PlacementError):
+        MainJob(task, [Crossbar(backend)]).learn()
+
+
+def test_a_network_is_placed_as_it_will_be_programmed() -> None:
+    task = DigitsWorkload().load(SEED)
+    with open_backend("sim", seed=SEED) as backend:
+        crossbar = Crossbar(backend)
+        foreseen = placed(task, [crossbar])
+        assert crossbar.ledger.counts == Counts()
+        chip: Any = convert(task.model(), [crossbar], tolerance=4e-6)
+        assert foreseen.sites == chip.placement.sites
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from rmhil import nn
 from rmhil.adapt.evaluation import predict
 from rmhil.cli.app import app
 from rmhil.crossbar import Crossbar
-from rmhil.deployed import keep_deployment
+from rmhil.deployed import keep_deployment, reopen_deployment
+from rmhil.errors import RunDirectoryError
 from rmhil.reopen import SECTION, BackendChoice
 from rmhil.store import Run
 from rmhil.workload import Samples, find_workload
@@ -75,7 +77,8 @@ def command(root: Path, *arguments: object, code: int = 0) -> Any:  # noqa: ANN4
 def test_infer_repeats_what_the_run_found(kept: tuple[Path, dict[str, float]], stage: str) -> None:
     root, found = kept
     again = command(root, "--stage", stage)
-    assert again["accuracy"] == pytest.approx(found[stage], abs=NOISE)
+    assert np.mean(list(again["accuracy_per_class"].values())) == pytest.approx(found[stage], abs=NOISE)
+    assert "accuracy" not in again  # of all classes, whatever the stage knows of them
     assert again["pulses"] == 0
     assert again["adapters"] == (["turned"] if stage == "turn" else [])
     assert len(again["accuracy_per_class"]) == 6
@@ -97,6 +100,17 @@ def test_inputs_of_ones_own_get_classes(kept: tuple[Path, dict[str, float]], tmp
     found = command(kept[0], tmp_path / "x.npy", "--stage", "learn", "--to", tmp_path / "classes.npy")
     numbers = np.load(tmp_path / "classes.npy")
     assert [task.class_names[number] for number in numbers] == found["classes"]
+
+
+def test_a_deployment_with_options_of_a_wrong_type_is_named(
+    kept: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    run = shutil.copytree(Run.open("latest", kept[0]).path, tmp_path / "run")
+    record = run / "deployment" / "deployment.json"
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps(content | {"options": {"fold": "first"}}))
+    with pytest.raises(RunDirectoryError, match=r"deployment\.json"):
+        reopen_deployment(Run.open(run), [])
 
 
 def test_bad_requests_are_refused(kept: tuple[Path, dict[str, float]], tmp_path: Path) -> None:

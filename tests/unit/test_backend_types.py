@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmhil.backend import ArraySpec, Biases, Cells, Limits, Operation, Pulses, line_numbers
-from rmhil.errors import OutOfRangeError
+from rmhil.errors import ConfigError, OutOfRangeError
 from rmhil.wiring import Wiring
 
 lines_of_128 = st.sets(st.integers(0, 127), min_size=1).map(sorted)
@@ -60,6 +61,34 @@ def test_no_lines_take_no_pass() -> None:
 def test_line_numbers_outside_repeated_or_unordered_are_refused(lines: list[int]) -> None:
     with pytest.raises(OutOfRangeError, match="bl line"):
         line_numbers("bl", lines, 128)
+
+
+NOT_WHOLE = [[0.9, 1.7], np.array([False, True]), ["1"], [None], [[0], [1, 2]], [1j]]
+
+
+@pytest.mark.parametrize("lines", NOT_WHOLE)
+def test_line_numbers_that_are_not_whole_are_refused(lines: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ConfigError, match="bl lines: whole numbers are needed"):
+        line_numbers("bl", lines, 128)
+
+
+@pytest.mark.parametrize("lines", [[0, 2], (0, 2), range(0, 3, 2), np.array([0, 2], np.uint8), np.array([0, 2])])
+def test_line_numbers_of_any_integer_type_are_taken(lines: Any) -> None:  # noqa: ANN401
+    numbers = line_numbers("bl", lines, 3)
+    assert (numbers.tolist(), numbers.dtype) == ([0, 2], np.int64)
+
+
+@pytest.mark.parametrize("part", ["array", "bl", "sl"])
+@pytest.mark.parametrize("index", [0.7, True, *NOT_WHOLE])
+def test_cells_whose_numbers_are_not_whole_are_refused(part: str, index: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ConfigError, match=f"cells.{part}: whole numbers are needed"):
+        Cells.of(**({"array": 0, "bl": 0, "sl": 0} | {part: index}))
+
+
+@pytest.mark.parametrize("operation", [1.9, 1.0, True, [1.0, 2.0], "SET"])
+def test_an_operation_that_is_no_code_is_refused(operation: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ConfigError, match="operation: whole numbers are needed"):
+        Pulses.of(2, operation, 1.5, 1e-3, 2.0, 1e-3)
 
 
 def test_cells_from_a_mask_point_back_at_it() -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from rmhil.backend import ArraySpec, Cells
-from rmhil.checks import check_cells, check_mvm
-from rmhil.errors import OutOfRangeError, ShapeError
+from rmhil.checks import check_cells, check_mvm, whole_number
+from rmhil.errors import ConfigError, OutOfRangeError, ShapeError
 
 SPEC = ArraySpec(provenance="test", n_arrays=2, n_bl=4, n_sl=3, conductance_min=10e-6, conductance_max=80e-6)
 
@@ -25,6 +25,24 @@ def test_a_repeat_is_found_in_any_order() -> None:
 def test_index_arrays_of_different_lengths_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"cells\.sl"):
         check_cells(SPEC, Cells(np.zeros(2, np.int64), np.arange(2), np.zeros(3, np.int64)))
+
+
+def test_index_arrays_that_are_not_whole_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"cells\.bl: whole numbers are needed"):
+        check_cells(SPEC, Cells(np.zeros(1, np.int64), np.array([0.7]), np.zeros(1, np.int64)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [1.5, 2.0, np.nan, True, "3", None])
+def test_what_is_not_a_whole_number_is_refused_by_name(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"count = .*: a whole number is needed"):
+        whole_number("count", value)
+
+
+def test_a_whole_number_may_be_numpys_and_has_a_least() -> None:
+    assert type(whole_number("count", np.uint8(3))) is int
+    assert whole_number("count", 0, least=0) == 0
+    with pytest.raises(OutOfRangeError, match="count = 0"):
+        whole_number("count", 0)
 
 
 def test_lines_come_back_as_ascending_arrays() -> None:

@@ -22,6 +22,7 @@ from rmhil.errors import (
     ShapeError,
     UnknownNameError,
 )
+from rmhil.write_verify.program import ERASE_PULSES
 from sim_backend import SimBackend
 
 MICRO = 1e-6
@@ -68,7 +69,12 @@ BAD_REQUESTS: list[tuple[dict[str, Any], type[RmhilError], str]] = [
     ({"tolerance": -1e-6}, OutOfRangeError, "tolerance"),
     ({"tolerance": np.nan}, OutOfRangeError, "tolerance"),
     ({"max_pulses": 0}, OutOfRangeError, "max_pulses"),
+    ({"max_pulses": 2.5}, ConfigError, "max_pulses"),
     ({"averages": 0}, OutOfRangeError, "averages"),
+    ({"averages": 2.0}, ConfigError, "averages"),
+    ({"averages": np.nan}, ConfigError, "averages"),
+    ({"confirm_reads": 1.5}, ConfigError, "confirm_reads"),
+    ({"target": np.full((16, 12), 40e-6 + 1e-6j)}, ConfigError, "target"),
     ({"confirm_reads": -1}, OutOfRangeError, "confirm_reads"),
     ({"policy": "greedy"}, UnknownNameError, "greedy"),
 ]
@@ -84,11 +90,44 @@ def test_a_bad_request_to_program_is_refused_with_nothing_driven(
     assert backend.applied == []
 
 
-def test_a_bad_mask_is_refused_with_nothing_driven(open_sim: Opener) -> None:
+@pytest.mark.parametrize(
+    ("request_", "error", "named"),
+    [
+        ({"mask": np.ones((3, 3), dtype=bool)}, ShapeError, "mask"),
+        ({"mask": np.where(np.eye(16, 12, dtype=bool), 40e-6, np.nan)}, ConfigError, "mask"),
+        ({"max_pulses": 1.5}, ConfigError, "max_pulses"),
+        ({"averages": 1.5}, ConfigError, "averages"),
+    ],
+)
+def test_a_bad_request_to_form_is_refused_with_nothing_driven(
+    open_sim: Opener, request_: dict[str, Any], error: type[RmhilError], named: str
+) -> None:
     backend = Recording(open_sim())
-    with pytest.raises(ShapeError, match="mask"):
-        Crossbar(backend).form(mask=np.ones((3, 3), dtype=bool))
+    with pytest.raises(error, match=named):
+        Crossbar(backend).form(**request_)
     assert backend.applied == []
+
+
+@pytest.mark.parametrize("word", ["Raise", "Carry", "ignore", ""])
+def test_a_word_for_problems_that_does_not_exist_is_refused_with_nothing_driven(open_sim: Opener, word: Any) -> None:  # noqa: ANN401
+    backend = Recording(open_sim())
+    crossbar = Crossbar(backend)
+    with pytest.raises(UnknownNameError, match=f"on_status '{word}'; known: carry, raise"):
+        crossbar.read(on_status=word)
+    with pytest.raises(UnknownNameError, match=f"on_over_range '{word}'; known: carry, raise"):
+        crossbar.mvm(np.zeros(16), on_over_range=word)
+    assert backend.applied == []
+    assert crossbar.ledger.counts.mvms == 0
+
+
+@pytest.mark.parametrize("lines", [[0.9, 1.7], np.array([False, True])])
+def test_lines_that_are_not_whole_numbers_are_refused_and_not_counted(open_sim: Opener, lines: Any) -> None:  # noqa: ANN401
+    crossbar = Crossbar(open_sim())
+    with pytest.raises(ConfigError, match="bl lines"):
+        crossbar.mvm(np.zeros(2), bl=lines)
+    with pytest.raises(ConfigError, match="sl lines"):
+        crossbar.region(sl=lines)
+    assert crossbar.ledger.counts.mvms == 0
 
 
 @pytest.mark.parametrize(
@@ -155,6 +194,16 @@ def test_a_rewrite_resets_every_named_cell(open_sim: Opener) -> None:
     assert np.all(again.pulses["reset"] >= 1)
     assert np.all(again.pulses["set"] >= 1)
     assert again.converged_fraction() > 0.99
+
+
+def test_erasing_for_a_rewrite_takes_pulses_beyond_the_allowed_ones(open_sim: Opener) -> None:
+    crossbar = Crossbar(open_sim())
+    crossbar.program(random_target(crossbar.shape))
+    report = crossbar.program(random_target(crossbar.shape, seed=1), rewrite=True, max_pulses=1)
+    given = report.pulses["set"] + report.pulses["reset"]
+    assert given.max() > 1
+    assert np.all(given <= 1 + ERASE_PULSES)
+    assert f"up to {ERASE_PULSES} further pulses" in str(Crossbar.program.__doc__)
 
 
 @pytest.mark.parametrize("policy", ["adaptive", "incremental"])
@@ -305,6 +354,55 @@ def test_the_known_map_follows_reads_and_is_shared_with_regions(open_sim: Opener
     reading = part.read()
     np.testing.assert_array_equal(crossbar.conductance[2:5][:, [0, 3]], reading)
     assert np.isnan(crossbar.conductance).sum() == 16 * 12 - 6
+
+
+def test_all_crossbars_of_a_backend_share_what_is_known_of_its_cells(open_sim: Opener) -> None:
+    backend = open_sim(ideal=True, dtype="float64")
+    one, two = Crossbar(backend), Crossbar(backend, ledger=Ledger())
+    one.program(np.full((16, 12), 40e-6), tolerance=1e-11)
+    before = one.matrix()
+    two.region(bl=[3], sl=[5]).program([[20e-6]], tolerance=1e-11)
+    assert one.conductance[3, 5] == pytest.approx(20e-6, abs=1e-11)
+    assert np.argwhere(~np.isclose(one.matrix(), before, rtol=1e-3)).tolist() == [[3, 5]]
+    assert np.isnan(Crossbar(open_sim(ideal=True, dtype="float64")).conductance).all()
+
+
+def test_every_call_that_pulses_cells_of_a_source_line_is_counted_once(open_sim: Opener) -> None:
+    crossbar = Crossbar(open_sim(n_arrays=2))
+    part = crossbar.region(bl=slice(2, 5), sl=[1, 4], arrays=[1])
+    crossbar.read()
+    part.verify(np.full((3, 2), 40e-6))
+    assert (crossbar.writes, crossbar.line_writes().sum()) == (0, 0)
+    part.program(np.full((3, 2), 40e-6))
+    part.sweep(0, 1, Biases.of([0.0, 0.1], 0.0, 3.0, 1e-3, 1e-3))
+    assert part.line_writes().tolist() == [[1, 2]]
+    assert crossbar.line_writes(sl=[1, 3, 4], arrays=[1]).tolist() == [[1, 0, 2]]
+    assert crossbar.line_writes(arrays=[0]).sum() == 0
+    assert part.counted_in(Ledger()).writes == crossbar.writes == 2
+
+
+def test_a_write_that_broke_off_is_counted_and_makes_its_cell_unknown(
+    open_sim: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = open_sim(n_bl=4, n_sl=3)
+    crossbar = Crossbar(backend)
+    crossbar.read()
+
+    def lost(*args: object) -> None:
+        raise BackendUnavailableError("no answer")
+
+    with pytest.raises(OutOfRangeError):
+        crossbar.sweep(1, 2, Biases.of([9.0], 0.0, 3.0, 1e-3, 1e-3))
+    assert crossbar.writes == 0
+    monkeypatch.setattr(backend, "sweep", lost)
+    with pytest.raises(BackendUnavailableError):
+        crossbar.sweep(1, 2, Biases.of([0.0, 0.1], 0.0, 3.0, 1e-3, 1e-3))
+    assert np.argwhere(np.isnan(crossbar.conductance)).tolist() == [[1, 2]]
+    assert crossbar.line_writes().tolist() == [[0, 0, 1]]
+    broken = Crossbar(Recording(backend, fail_at=2))  # the first `apply` reads, the second one pulses
+    with pytest.raises(ProgramInterruptedError):
+        broken.program(np.full((4, 3), 40e-6))
+    assert broken.line_writes().tolist() == [[1, 1, 1]]
 
 
 def test_a_region_programs_only_its_own_cells(open_sim: Opener) -> None:

@@ -54,9 +54,17 @@ def test_the_working_share_leaves_out_cells_that_answer_nothing() -> None:
     assert made.working_converged_fraction() == pytest.approx(2 / 3)
 
 
-def test_an_empty_request_is_wholly_converged() -> None:
+def test_of_an_empty_request_no_share_is_said() -> None:
     made = report([Outcome.LEFT_ALONE], [0])
-    assert made.converged_fraction() == 1.0
+    assert np.isnan(made.converged_fraction())
+    assert np.isnan(made.working_converged_fraction())
+    assert str(made) == "no cells to program"
+    nothing = np.full(2, np.nan)
+    verified = VerifyReport(
+        target=nothing, tolerance=1e-6, achieved=nothing, status=np.zeros(2, np.int8), provenance="sim", seconds=0.0
+    )
+    assert np.isnan(verified.converged_fraction())
+    assert str(verified) == "no cells to verify"
     assert made.pulses_per_cell() == 0.0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,12 @@ def test_lines_outside_repeated_or_out_of_order_are_refused(lines: list[int]) ->
         region().part(bl=lines)
 
 
+@pytest.mark.parametrize("lines", [[0.9, 1.7], np.array([True, False, True]), slice(0.5, 2), slice(0, 3, 0)])
+def test_lines_that_are_not_whole_numbers_are_refused(lines: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ConfigError, match="bl lines"):
+        region().part(bl=lines)
+
+
 def test_a_map_may_have_the_axis_of_one_array_or_not() -> None:
     one = region()
     for shape in ((3, 2), (1, 3, 2)):
@@ -52,7 +60,32 @@ def test_a_map_is_a_copy() -> None:
     assert not given.any()
 
 
-@pytest.mark.parametrize("values", ["forty", [[1.0, 2.0], [3.0]], object()])
+@pytest.mark.parametrize(
+    "values",
+    [
+        "forty",
+        [[1.0, 2.0], [3.0]],
+        object(),
+        np.full((3, 2), 40e-6 + 1e-6j),
+        np.full((3, 2), 40e-6, dtype=object),
+        [["1", "2"]] * 3,
+        np.ones((3, 2), dtype=bool),
+    ],
+)
 def test_what_is_not_numbers_is_refused(values: object) -> None:
     with pytest.raises(ConfigError, match="target is not an array of numbers"):
         region().to_map("target", values, np.float64)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "values", [np.full((3, 2), np.nan), np.ones((3, 2), np.int64), np.ones((3, 2), dtype=object), [["yes"] * 2] * 3]
+)
+def test_a_mask_is_true_and_false_and_nothing_else(values: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ConfigError, match="mask is not an array of true and false"):
+        region().to_map("mask", values, np.bool_)
+
+
+def test_a_mask_may_be_a_list() -> None:
+    mask = region().to_map("mask", [[True, False]] * 3, np.bool_)
+    assert mask.dtype == np.bool_
+    assert mask.tolist() == [[[True, False]] * 3]

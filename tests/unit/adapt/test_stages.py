@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -86,6 +87,16 @@ def test_a_teacher_is_imitated_whatever_the_labels_say(trained: nn.Module) -> No
     nonsense = adapt.Data(blobs().x, torch.zeros_like(blobs().y))
     adapt.restore(model, nonsense, trained, steps=200, lr=0.03)
     assert accuracy(model, [0, 1, 2, 3]) > 0.9
+
+
+def test_validation_groups_of_any_mapping_are_compared_with_the_teacher(trained: nn.Module) -> None:
+    groups = {"validation": blobs(seed=2), "others": blobs(seed=1)}
+    histories = [
+        adapt.restore(network(seed=4), blobs(), trained, steps=3, validation=given)
+        for given in (groups, MappingProxyType(groups))
+    ]
+    assert histories[0] == histories[1]
+    assert histories[0].evaluations[0].groups["others"].accuracy is None
 
 
 def test_the_defaults_are_enough_to_start(trained: nn.Module) -> None:

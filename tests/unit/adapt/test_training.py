@@ -1,14 +1,20 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from rmhil import adapt
-from rmhil.adapt.checkpoint import FORMAT
-from rmhil.errors import CheckpointError, ConfigError, DivergedError, OutOfRangeError, ShapeError, UnknownNameError
+from rmhil.errors import (
+    ConfigError,
+    DivergedError,
+    NotFiniteError,
+    OutOfRangeError,
+    ShapeError,
+    UnknownNameError,
+)
 from rmhil.ledger import Ledger
 from rmhil.nn import SramBank, adapter_parameters, add_adapter, freeze_adapter
 
@@ -159,61 +165,39 @@ def test_a_training_that_blows_up_can_be_told_to_stop_quietly() -> None:
     assert adapt.evaluate(model, blobs(seed=1)).loss == pytest.approx(best, rel=1e-5)
 
 
-# Checkpoints ----------------------------------------------------------------------------------
+class WithoutNumbers:
+    """Cross-entropy, but NaN in some of the evaluations on samples of this number."""
+
+    def __init__(self, samples: int, calls: set[int]) -> None:
+        self.samples, self.calls, self.seen = samples, calls, 0
+
+    def __call__(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        each = adapt.cross_entropy(outputs, y)
+        if len(y) == self.samples:
+            self.seen += 1
+            return each * float("nan") if self.seen in self.calls else each
+        return each
 
 
-class KilledError(Exception):
-    pass
+def test_an_evaluation_without_numbers_is_worse_than_any_other() -> None:
+    model, held_out = network(), blobs(per_class=7, seed=1)
+    loss = WithoutNumbers(len(held_out), calls={1, 4})
+    history = adapt.train(model, blobs(), steps=60, lr=0.03, validation=held_out, evaluate_every=10, loss=loss)
+    assert history.best_step == 60
+    assert adapt.evaluate(model, blobs(seed=2)).accuracy == 1
 
 
-@pytest.mark.parametrize("validation", [None, blobs(seed=1)])
-def test_a_broken_training_goes_on_as_if_it_had_never_stopped(tmp_path: Path, validation: adapt.Data | None) -> None:
-    def run(model: nn.Module, checkpoint: Path | None, killed_at: int) -> adapt.History:
-        def progress(done: int, total: int, text: str) -> None:
-            if done == killed_at:
-                raise KilledError
-
-        return adapt.train(
-            model, blobs(), steps=30, batch_size=16, seed=3, checkpoint=checkpoint, checkpoint_every=4,
-            progress=progress, validation=validation,
-        )  # fmt: skip
-
-    whole, broken = network(), network()
-    expected = run(whole, None, killed_at=-1)
-    path = tmp_path / "training.pt"
-    with pytest.raises(KilledError):
-        run(broken, path, killed_at=18)
-    fresh = network(seed=9)
-    assert run(fresh, path, killed_at=-1) == expected
-    assert same(fresh, whole)
-
-
-def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
-    path, model, again = tmp_path / "training.pt", network(), network(seed=1)
-    adapt.train(model, blobs(), steps=5, checkpoint=path)
-    ledger = Ledger()
-    adapt.train(again, blobs(), steps=5, checkpoint=path, ledger=ledger)
-    assert same(model, again)
-    assert ledger.counts.training_steps == 0
-
-
-def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
-    path, model = tmp_path / "training.pt", network()
-    adapt.train(network(), blobs(), steps=5, checkpoint=path)
-    with pytest.raises(CheckpointError, match=r"lr 0.01, now 0.02"):
-        adapt.train(model, blobs(), steps=5, checkpoint=path, lr=0.02)
+@pytest.mark.parametrize("guard", [None, adapt.DivergenceGuard(), adapt.DivergenceGuard(then="stop")])
+def test_a_training_that_cannot_choose_says_so(guard: adapt.DivergenceGuard | None) -> None:
+    model, held_out = network(), blobs(per_class=7, seed=1)
+    loss = WithoutNumbers(len(held_out), calls=set(range(99)))
+    options: dict[str, Any] = {"steps": 5, "validation": held_out, "loss": loss, "guard": guard}
+    if guard is not None and guard.then == "stop":
+        assert "NaN in every evaluation" in adapt.train(model, blobs(), **options).reason
+    else:
+        with pytest.raises(DivergedError, match="NaN in every evaluation"):
+            adapt.train(model, blobs(), **options)
     assert same(model, network())
-
-
-@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: bytes | None) -> None:
-    path, model = tmp_path / "training.pt", network()
-    adapt.train(network(), blobs(), steps=5, checkpoint=path)
-    path.write_bytes(path.read_bytes()[:300] if damage is None else damage)
-    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
-        adapt.train(model, blobs(), steps=5, checkpoint=path)
-    assert same(model, network())
-    assert FORMAT == 1
 
 
 # Bad input ------------------------------------------------------------------------------------
@@ -255,6 +239,54 @@ def test_samples_without_targets_are_refused() -> None:
         adapt.Data(torch.zeros(3, 2), torch.zeros(2))
     with pytest.raises(ShapeError, match="at least one sample"):
         adapt.train(network(), blobs()[:0], steps=2)
+
+
+@pytest.mark.parametrize("part", ["x", "y"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["data", "validation"])
+def test_samples_that_are_not_finite_are_refused(part: str, value: float, where: str) -> None:
+    fine = adapt.Data(torch.zeros(5, 6), torch.zeros(5, CLASSES))
+    broken = adapt.Data(fine.x.clone(), fine.y.clone())
+    getattr(broken, part)[3, 1] = value
+    given: dict[str, Any] = {"data": fine, "validation": fine} | {where: broken}
+    model = network()
+    with pytest.raises(NotFiniteError, match=rf"{part} of {where} holds 1 value"):
+        adapt.train(model, steps=2, loss=adapt.squared_error, **given)
+    assert same(model, network())
+
+
+@pytest.mark.parametrize("loss", [adapt.cross_entropy, adapt.squared_error])
+@pytest.mark.parametrize("label", [CLASSES, -1, -100])
+def test_a_class_that_the_model_has_no_output_for_is_refused(loss: Any, label: int) -> None:  # noqa: ANN401
+    wrong = adapt.Data(blobs().x, torch.where(blobs().y == 2, label, blobs().y))
+    message = f"class number {label}, but the model has 4 outputs"
+    for train in (
+        lambda: adapt.train(network(), wrong, steps=2, loss=loss),
+        lambda: adapt.train(network(), blobs(), steps=2, loss=loss, validation=wrong),
+        lambda: adapt.unlearn(network(), wrong, blobs(), "label-obfuscation", steps=2, loss=loss),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            train()
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("stop", adapt.Patience(2)), ("stop", [adapt.Patience(2)]), ("select", adapt.LowestLoss())]
+)
+@pytest.mark.parametrize("validation", [{}, {"validation": None}, {"validation": {}}])
+def test_a_rule_without_validation_samples_is_refused(name: str, rule: Any, validation: dict[str, Any]) -> None:  # noqa: ANN401
+    with pytest.raises(ConfigError, match=f"{name} judges validation samples"):
+        adapt.train(network(), blobs(), steps=2, **{name: rule}, **validation)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"stop": adapt.WhenForgotten(at_most=0.1)}, {"select": adapt.ForgottenThenKept(at_most=0.1)}],
+    ids=["stop", "select"],
+)
+def test_outputs_of_a_teacher_are_never_taken_for_forgotten(rules: dict[str, Any]) -> None:
+    groups = {name: (blobs().x, torch.rand(len(blobs()), CLASSES)) for name in ("forgotten", "kept", "validation")}
+    with pytest.raises(ConfigError, match="'forgotten' has no accuracy"):
+        adapt.train(network(), groups["kept"], steps=2, loss=adapt.squared_error, validation=groups, **rules)
 
 
 def test_a_frozen_adapter_is_not_trained() -> None:

@@ -85,3 +85,21 @@ def test_the_table_says_what_was_met(summary_module: ModuleType) -> None:
     bad = summary_module.table_of(summary_module.summarise([run(0, 0, 0, {("RM-DLoRA", "continual"): [10, 0]})]))
     assert bad.count("NOT met.") == 3
     assert "| full skip/unlearn | 10 | 20 | 10 | 1.5 |" in bad
+
+
+def test_the_table_shows_the_more_cautious_interval_of_rm_dlora_too(summary_module: ModuleType) -> None:
+    runs = [run(0, fold, 0, {("RM-DLoRA", "learn"): list(range(12))} if fold else {}) for fold in range(4)]
+    summary = summary_module.summarise(runs)
+    text = summary_module.table_of(summary)
+    found = summary["difference"]["RM-DLoRA"]["learn"]["kept"]
+    low, high = (100 * end for end in found["ci95_by_split"])
+    assert f"| RM-DLoRA | learn | -75.0 [{100 * found['ci95'][0]:+.1f}, " in text
+    assert f"] [{low:+.1f}, {high:+.1f}] |" in text
+    assert "resampling whole splits" in text
+    assert all("] [" not in line for line in text.splitlines() if line.startswith("| full skip"))
+
+
+def test_pulses_and_reads_are_kept_under_a_name_that_says_so(summary_module: ModuleType) -> None:
+    found = summary_module.summarise([run(0, 0, 0, {})])
+    assert found["writes"]["full skip/unlearn"]["set_and_reset_pulses"] == 20
+    assert "cells_pulsed" not in found

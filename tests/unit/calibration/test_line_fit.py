@@ -7,7 +7,7 @@ import pytest
 
 from calibration import fit_lines
 from rmhil import Crossbar
-from rmhil.errors import NotProgrammedError, ShapeError
+from rmhil.errors import ConfigError, NotProgrammedError, ShapeError
 from rmhil.wiring import Wiring
 from sim_backend.backend import SimBackend, open_backend
 
@@ -47,6 +47,24 @@ def test_a_virgin_array_is_refused() -> None:
         pytest.raises(NotProgrammedError, match="form the array first"),
     ):
         fit_lines(Crossbar(backend))
+
+
+@pytest.mark.parametrize(("n_bl", "n_sl"), [(1, 1), (1, 2), (2, 1), (1, 8), (8, 1)])
+def test_an_array_too_small_to_tell_its_resistances_is_refused_with_its_size(n_bl: int, n_sl: int) -> None:
+    with (
+        open_backend(n_bl=n_bl, n_sl=n_sl, seed=3, off=("stuck-cells",)) as backend,
+        pytest.raises(ConfigError, match=f"array of {n_bl} x {n_sl} cells says too little"),
+    ):
+        fit_lines(programmed(backend))
+
+
+def test_a_fit_whose_error_is_larger_than_the_resistances_is_refused() -> None:
+    """Four equal cells of 10 uS hardly load a line: the fit gives an error of some thousand ohm."""
+    with open_backend(n_bl=2, n_sl=2, seed=3, off=("stuck-cells",)) as backend:
+        crossbar = Crossbar(backend)
+        crossbar.program(np.full((2, 2), 10e-6))
+        with pytest.raises(ConfigError, match="2 x 2 cells says too little of its lines: a standard error of"):
+            fit_lines(crossbar)
 
 
 def test_a_part_of_an_array_is_refused() -> None:

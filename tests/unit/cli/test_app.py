@@ -44,6 +44,12 @@ def test_every_command_explains_itself(command_line: CommandLine, name: str) -> 
     assert "not found" not in OWN[name].short_help()
 
 
+def test_the_help_lists_every_exit_code(command_line: CommandLine) -> None:
+    shown = command_line("--help")
+    for text in ("0 done", "1 unexpected error", "2 refused", "130 stopped", "143 by SIGTERM"):
+        assert text in " ".join(shown.split()), text
+
+
 def test_an_unknown_command_suggests_the_nearest(command_line: CommandLine) -> None:
     assert "program" in command_line("progam", code=2)
 

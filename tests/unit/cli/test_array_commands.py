@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from rmhil.cli.app import app
 from rmhil.store import Run
 from tests.unit.cli.conftest import SIZE, CommandLine
 
@@ -42,6 +46,82 @@ def test_a_run_keeps_everything_that_was_done(command_line: CommandLine, target:
     run.close()
 
 
+def test_the_journal_says_what_each_command_was_asked_for(command_line: CommandLine, target: Path) -> None:
+    command_line("program", target, *command_line.small)
+    command_line("verify", target, *command_line.again, "--averages", 2)
+    command_line("read", *command_line.again, "--region", "0:2,0:3")
+    command_line("mvm", command_line.save("volts.npy", np.full(SIZE, 0.1)), *command_line.again)
+    programmed, verified, read, mvm = (step.detail for step in Run.open("latest", command_line.folder / "runs").steps())
+    assert programmed["target"] == verified["target"] == target.as_posix()
+    assert programmed["policy"] == "adaptive"
+    assert verified["averages"] == 2
+    assert read["region"] == "0:2,0:3"
+    assert mvm["voltages"].endswith("volts.npy")
+    for name, detail in {"program": programmed, "verify": verified, "read": read, "mvm": mvm}.items():
+        assert detail["command"].startswith(f"rmhil {name} ")
+
+
+def test_two_commands_never_work_on_one_run_at_once(command_line: CommandLine, target: Path) -> None:
+    command_line("program", target, *command_line.small)
+    with Run.open("latest", command_line.folder / "runs") as run:
+        said = command_line("program", target, *command_line.again, code=2)
+        assert f"process {os.getpid()} on" in said
+        assert "works on this run" in said
+        assert command_line.json("info", *command_line.again)["maps"] == ["program"]  # reading needs no lock
+        assert [step.kind for step in run.steps()] == ["program"]
+    command_line("program", target, *command_line.again)
+
+
+def test_nothing_to_program_is_no_success(command_line: CommandLine) -> None:
+    nothing = command_line.save("nothing.npy", np.full((SIZE, SIZE), np.nan))
+    assert "no cells to program" in command_line("program", nothing, *command_line.small)
+    assert command_line.json("program", nothing, *command_line.again)["converged_fraction"] is None
+    assert "no cells to verify" in command_line("verify", nothing, *command_line.again)
+    assert command_line.json("verify", nothing, *command_line.again)["within_fraction"] is None
+
+
+def test_a_new_array_is_not_taken_for_the_one_that_was_programmed(command_line: CommandLine, target: Path) -> None:
+    fresh = CliRunner().invoke(app, ["read", *map(str, command_line.small)])
+    assert "new array with virgin cells" in fresh.stderr
+    assert "--run latest" in fresh.stderr
+    state = command_line.runs[0] / "chip-state.npz"
+    kept = command_line.folder / "kept.toml"
+    kept.write_text(f"n_bl = {SIZE}\nn_sl = {SIZE}\nseed = 7\nstate = '{state.as_posix()}'\n")
+    for arguments in (
+        ["program", target, *command_line.small, "--json"],
+        ["read", *command_line.again],
+        ["read", "--config", kept, "--out", command_line.folder / "runs"],
+    ):
+        done = CliRunner().invoke(app, [str(part) for part in arguments])
+        assert (done.exit_code, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("shape", [(0, SIZE), (1, 0, SIZE), (0,)])
+def test_an_empty_batch_is_refused_before_anything_is_opened(command_line: CommandLine, shape: tuple[int, ...]) -> None:
+    volts = command_line.save("volts.npy", np.zeros(shape))
+    said = command_line("mvm", volts, "--run", "nowhere", code=2)
+    assert "at least one vector" in said
+
+
+def test_a_state_that_cannot_be_kept_hides_no_error_and_loses_no_counts(
+    command_line: CommandLine, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sim_backend.backend.SimBackend.save_state", fail)
+    said = command_line("program", target, *command_line.small, "--json", code=2)
+    assert "chip-state.npz: cannot be written: No space left" in said
+    run = Run.open("latest", command_line.folder / "runs")
+    assert run.status == "failed"
+    ledger = run.ledger()
+    assert ledger is not None
+    assert ledger.counts.pulses > 0
+    bad = command_line.save("bad.npy", np.full((SIZE, SIZE), 1.0))
+    done = CliRunner().invoke(app, ["program", str(bad), *map(str, command_line.small), "--json"])
+    assert "error: target" in done.stderr
+
+
 def test_cells_in_tolerance_are_not_pulsed_again(command_line: CommandLine, target: Path) -> None:
     command_line("program", target, *command_line.small, "--tolerance", 1e-6)
     again = command_line.json("program", target, *command_line.again, "--tolerance", 4e-6)
@@ -52,6 +132,12 @@ def test_the_same_seed_gives_the_same_run(command_line: CommandLine, target: Pat
     first, second = (command_line.json("program", target, *command_line.small) for _ in range(2))
     assert first.pop("run") != second.pop("run")
     assert first == second
+
+
+def test_the_help_says_that_erasing_takes_pulses_of_its_own(command_line: CommandLine) -> None:
+    shown = command_line("program", "--help")
+    assert "erasing apart" in " ".join(shown.replace("│", " ").split())
+    assert "beyond" in shown
 
 
 def test_nan_in_the_target_leaves_cells_alone(command_line: CommandLine) -> None:
@@ -136,13 +222,18 @@ def test_bad_voltages_are_refused(command_line: CommandLine, volts: np.ndarray, 
 
 def test_a_refused_command_leaves_an_older_run_as_it_was(command_line: CommandLine, target: Path) -> None:
     command_line("program", target, *command_line.small)
-    before = Run.open("latest", command_line.folder / "runs").ledger()
+    before = Run.open("latest", command_line.folder / "runs")
+    text, counted = (before.path / "run.json").read_text(), before.ledger()
     command_line("verify", command_line.save("bad.npy", np.zeros((2, 2))), *command_line.again, code=2)
-    run = Run.open("latest", command_line.folder / "runs")
-    after = run.ledger()
-    assert before is not None
-    assert after is not None
-    assert before.counts == after.counts
+    after = Run.open("latest", command_line.folder / "runs")
+    assert after.record == before.record
+    assert (after.path / "run.json").read_text() == text
+    assert counted is not None
+    assert (after.ledger() or counted).counts == counted.counts
+    tried = after.steps()[-1]
+    assert tried.kind == "failed"
+    assert tried.detail["command"].startswith("rmhil verify")
+    assert "ShapeError" in tried.detail["error"]
     assert command_line.json("verify", target, *command_line.again)["within_fraction"] > 0.9
 
 
@@ -198,6 +289,13 @@ class TestDamagedRun:
     def test_a_damaged_record(self, command_line: CommandLine) -> None:
         (self.run / "run.json").write_text("{")
         assert "run.json" in command_line("read", *command_line.again, code=2)
+
+    @pytest.mark.parametrize("damage", [{"options": 5}, {"config": 5}])
+    def test_a_damaged_choice_of_the_backend(self, command_line: CommandLine, damage: dict[str, object]) -> None:
+        record = json.loads((self.run / "run.json").read_text())
+        record["config"]["backend"] |= damage
+        (self.run / "run.json").write_text(json.dumps(record))
+        assert f"damaged at 'config.backend.{next(iter(damage))}'" in command_line("read", *command_line.again, code=2)
 
     def test_a_damaged_state_of_the_cells(self, command_line: CommandLine) -> None:
         state = self.run / "chip-state.npz"

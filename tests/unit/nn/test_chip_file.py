@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn as tnn
 
 from rmhil import nn
@@ -95,9 +98,15 @@ class TestDamage:
         self.counts = self.array.ledger.counts
 
     def refused(self, complaint: str, model: tnn.Module | None = None, array: Crossbar | None = None) -> None:
+        model = network(seed=9) if model is None else model
+        before = copy.deepcopy(model.state_dict())
         with pytest.raises(InputFileError, match=complaint):
-            open_chip(model or network(), [array or self.array], self.path)
+            open_chip(model, [array or self.array], self.path)
         assert self.array.ledger.counts == self.counts
+        after = model.state_dict()
+        assert list(after) == list(before)
+        assert all(torch.equal(after[name], before[name]) for name in before)
+        assert not nn.analog_layers(model)
 
     def test_missing_files(self) -> None:
         (self.path / "chip.json").unlink()
@@ -109,6 +118,51 @@ class TestDamage:
         self.refused("'mapping'")
         (self.path / "chip.json").write_text(text[:-20])
         self.refused("not readable")
+
+    @pytest.mark.parametrize(
+        ("change", "complaint"),
+        [
+            ({"mapping_settings": {"foo": 1}}, "foo"),
+            ({"mapping_settings": {"low": "wide"}}, "mapping_settings"),
+            ({"mapping_settings": {"low": 1e-9}}, "window"),
+            ({"mapping_settings": {"high": 1.0}}, "window"),
+            ({"mapping": "OffsetColumn", "mapping_settings": {"zero": 1e-3}}, "zero level"),
+            ({"input_range": -1}, "input_range"),
+            ({"input_range": "static"}, "input_range"),
+            ({"policy": "hopeful"}, "policy"),
+            ({"tolerance_siemens": float("inf")}, "tolerance_siemens"),
+            ({"digital": ["9"]}, "layer"),
+            ({"digital": ["2"]}, "weight_max"),
+            ({"weight_max": {"0": [1.0]}}, "weight_max"),
+            ({"weight_max": {"0": [], "2": [1.0]}}, "weight_max"),
+            ({"weight_max": {"0": [float("nan")], "2": [1.0]}}, "weight_max"),
+            ({"weight_max": {"0": [float("inf")], "2": [1.0]}}, "weight_max"),
+            ({"weight_max": {"0": [0.0], "2": [1.0]}}, "weight_max"),
+            ({"weight_max": {"0": [-1.0], "2": [1.0]}}, "weight_max"),
+            ({"weight_max": {"0": [1e-3], "2": [1.0]}}, "weight_max"),
+        ],
+    )
+    @pytest.mark.parametrize("source", ["verify reads", "columns"])
+    def test_settings_that_contradict_the_model_or_the_target(
+        self, change: dict[str, object], complaint: str, source: str
+    ) -> None:
+        path = self.path / "chip.json"
+        settings = json.loads(path.read_text()) | {"measured_from": source}
+        path.write_text(json.dumps(settings | change))
+        self.refused(complaint)
+
+    def test_a_model_that_does_not_fit_the_arrays(self) -> None:
+        path = self.path / "chip.json"
+        settings = json.loads(path.read_text())
+        small = self.array.region(slice(0, 10), slice(0, 12))
+        path.write_text(json.dumps(settings | {"shapes": [[10, 12]]}))
+        self.refused("missing", array=small)
+
+    def test_weights_that_are_not_finite(self) -> None:
+        weights = network().state_dict()
+        weights["2.weight"][0, 0] = float("nan")
+        save_file(weights, self.path / "weights.safetensors")
+        self.refused("NaN")
 
     def test_damaged_weights(self) -> None:
         weights = self.path / "weights.safetensors"

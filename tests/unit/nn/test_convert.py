@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from rmhil import Crossbar
 from rmhil.errors import (
@@ -206,6 +207,39 @@ def test_layers_that_bypass_their_own_forward_must_be_left_digital_by_name(sim: 
         convert(encoder, [Crossbar(sim)], digital=["self_attn"])
 
 
+def by_weight_norm(layer: nn.Linear) -> None:
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        nn.utils.weight_norm(layer)
+
+
+def by_spectral_norm(layer: nn.Linear) -> None:
+    nn.utils.spectral_norm(layer)
+
+
+def by_pruning(layer: nn.Linear) -> None:
+    prune.l1_unstructured(layer, "weight", 0.5)
+
+
+@pytest.mark.parametrize("change", [by_weight_norm, by_spectral_norm, by_pruning])
+@pytest.mark.parametrize("inplace", [True, False])
+def test_a_weight_that_is_computed_from_others_is_refused_and_nothing_is_driven(
+    sim: SimBackend, net: Net, change: Callable[[nn.Linear], None], inplace: bool
+) -> None:
+    change(net.middle)
+    with pytest.raises(ConfigError, match="middle"):
+        convert(net, [Crossbar(sim)], inplace=inplace)
+    assert not driven(sim)
+    assert type(net.head) is nn.Linear
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("layer", [(0, 3), (3, 0)])
+def test_a_layer_without_weights_is_refused_and_nothing_is_driven(sim: SimBackend, layer: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError, match="'1' has no weights"):
+        convert(nn.Sequential(nn.Linear(4, 3), nn.Linear(*layer)), [Crossbar(sim)])
+    assert not driven(sim)
+
+
 # ---- what does not fit ----------------------------------------------------------------------------------------------
 
 
@@ -224,8 +258,14 @@ def test_a_model_too_large_is_refused_with_the_shortfall_and_nothing_is_driven(s
         ({"input_range": 0.0}, OutOfRangeError),
         ({"measured_from": "hearsay"}, UnknownNameError),
         ({"averages": 0}, OutOfRangeError),
+        ({"averages": 2.0}, ConfigError),
+        ({"max_pulses": 0}, OutOfRangeError),
+        ({"max_pulses": 1.5}, ConfigError),
         ({"mapping": OffsetColumn(zero=1e-3)}, OutOfRangeError),
         ({"digital": "head"}, ConfigError),
+        ({"mapping": "differential pair"}, ConfigError),
+        ({"mapping": OffsetColumn}, ConfigError),
+        ({"mapping": 0}, ConfigError),
     ],
 )
 def test_bad_settings_are_refused_and_nothing_is_driven(

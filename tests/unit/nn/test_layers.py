@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from rmhil import Crossbar
+from rmhil.backend import Biases
 from rmhil.errors import ConfigError, NotFiniteError, NotProgrammedError, OutOfRangeError, ShapeError
 from rmhil.nn import AnalogConv2d, AnalogLinear, convert, off_the_arrays, reprogram
+from rmhil.program_report import ProgramInterruptedError
 from rmhil.wiring import Wiring
 from sim_backend.backend import SimBackend, open_backend
 
@@ -263,6 +266,82 @@ def test_a_copy_notices_that_its_cells_were_programmed_anew(sim: SimBackend) -> 
         twin(torch.randn(2, 6))
 
 
+# ---- cells that something else wrote --------------------------------------------------------------------------------
+
+
+def overwrite_with_another_model(array: Crossbar) -> None:
+    convert(nn.Linear(6, 5), [array])
+
+
+def program_a_region(array: Crossbar) -> None:
+    array.region(bl=slice(0, 2), sl=slice(0, 2)).program([[40e-6, 20e-6], [20e-6, 40e-6]])
+
+
+def sweep_one_cell(array: Crossbar) -> None:
+    array.sweep(2, 3, Biases.of([0.0, 1.5], 0.0, 2.0, 1e-3, 1e-3))
+
+
+def program_a_neighbour(array: Crossbar) -> None:
+    """A cell on a bit line that the layer does not drive loads its source lines nevertheless."""
+    array.region(bl=[15], sl=[3]).program([[40e-6]])
+
+
+def program_through_another_crossbar(array: Crossbar) -> None:
+    program_a_region(Crossbar(array.backend))
+
+
+def program_and_press_ctrl_c(array: Crossbar) -> None:
+    def press_ctrl_c(done: int, total: int, text: str) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(ProgramInterruptedError):
+        array.region(bl=slice(12, 16)).program(np.full((4, 16), 40e-6), progress=press_ctrl_c)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        overwrite_with_another_model,
+        program_a_region,
+        sweep_one_cell,
+        program_a_neighbour,
+        program_through_another_crossbar,
+        program_and_press_ctrl_c,
+    ],
+)
+def test_a_layer_refuses_once_anything_else_pulsed_its_source_lines(
+    sim: SimBackend, write: Callable[[Crossbar], None]
+) -> None:
+    layer, array = linear(sim), Crossbar(sim)
+    twin = copy.deepcopy(layer)
+    write(array)
+    before = layer.ledger.counts  # type: ignore[union-attr]
+    for each in (layer, twin):
+        with pytest.raises(NotProgrammedError, match=r"AnalogLinear were pulsed.*nn\.reprogram"):
+            each(torch.randn(2, 6))
+    assert layer.ledger.counts == before  # type: ignore[union-attr]
+    reprogram(layer, copy.deepcopy(layer))
+    test = torch.randn(400, 6)
+    expected = test @ layer.measured_weight.T + layer.bias  # type: ignore[union-attr]
+    assert (layer(test) - expected).norm() / expected.norm() < NOISE
+
+
+def test_reads_and_writes_on_other_source_lines_leave_a_layer_usable(sim: SimBackend) -> None:
+    layer, array = linear(sim), Crossbar(sim)
+    array.read()
+    array.matrix()
+    array.region(sl=slice(10, 16)).program(np.full((16, 6), 40e-6))
+    for _ in range(2):
+        layer(torch.randn(2, 6))
+    program_a_neighbour(array)
+    with pytest.raises(NotProgrammedError, match="pulsed"):
+        layer(torch.randn(2, 6))
+
+
+# ---- copies and files -----------------------------------------------------------------------------------------------
+
+
 def test_a_pickled_layer_keeps_its_weights_and_says_that_it_is_on_no_array(sim: SimBackend) -> None:
     layer = linear(sim)
     thawed = pickle.loads(pickle.dumps(layer))
@@ -313,6 +392,16 @@ def test_a_convolution_pads_strides_and_dilates_as_torch_does(ideal: SimBackend,
     x = torch.randn(2, 2, 6, 7, dtype=torch.float64)
     torch.testing.assert_close(layer(x), model(x), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(layer(x[0]), model(x[0]), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": 2}, {"padding": 1, "padding_mode": "circular"}])
+def test_an_empty_batch_of_pictures_gives_an_empty_output(ideal: SimBackend, options: dict[str, object]) -> None:
+    model = nn.Conv2d(2, 4, 2, dtype=torch.float64, **options)  # type: ignore[arg-type]
+    layer = convert(model, [Crossbar(ideal)])
+    x = torch.empty(0, 2, 5, 6, dtype=torch.float64, requires_grad=True)
+    assert layer(x).shape == model(x).shape
+    layer(x).sum().backward()
+    assert x.grad is not None
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 5, 5), (5, 5), (1, 2, 1, 5)])

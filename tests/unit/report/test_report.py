@@ -152,6 +152,20 @@ def test_an_empty_run_has_a_report_too_wherever_it_is_wanted(tmp_path: Path) -> 
     assert "Configuration and versions" in elsewhere.read_text(encoding="utf-8")
 
 
+def test_a_report_elsewhere_writes_nothing_into_the_run(run: Run, tmp_path: Path) -> None:
+    before = {path.name for path in run.path.iterdir()}
+    write_report(run, tmp_path / "elsewhere.html")
+    assert {path.name for path in run.path.iterdir()} == before
+    assert {path.stem for path in (tmp_path / "elsewhere-plots").glob("*.png")} >= {"map-program", "pulses"}
+
+
+def test_the_cards_are_of_the_last_programming_and_name_it(run: Run) -> None:
+    run.save_map("program-2", program_report(tolerance=1e-6))
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "of the cells within 1 uS, map program-2" in page
+    assert "of the cells within 2 uS" not in page
+
+
 def test_maps_of_one_conductance_are_shown_as_they_are(run: Run) -> None:
     run.save_map("read", {"conductance": np.full((2, 4, 3), 4e-5)})
     assert map_picture("read", run.load_map("read")).png.startswith(b"\x89PNG")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import os
+import platform
 import sqlite3
 import subprocess
 import sys
@@ -7,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loguru import logger
 
 from rmhil.errors import ConfigError, RunDirectoryError
+from rmhil.ledger import Ledger
 from rmhil.store import LATEST, Run
 
 
@@ -64,6 +69,95 @@ def test_a_reopened_run_is_running_again_until_it_ends(run: Run) -> None:
     assert (ended.status, ended.error) == ("complete", None)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_work_that_fails_leaves_the_record_of_an_earlier_run(run: Run, error: type[BaseException]) -> None:
+    run.finish("failed", error="once")
+    before = (run.path / "run.json").read_bytes()
+    again = Run.open(run.path)
+    again.asked = {"command": "rmhil read"}
+    with pytest.raises(error), again:
+        raise error
+    assert (run.path / "run.json").read_bytes() == before
+    noted = run.steps()[-1]
+    assert noted.kind == ("interrupted" if error is KeyboardInterrupt else "failed")
+    assert noted.detail["command"] == "rmhil read"
+
+
+class TestLock:
+    def test_a_run_at_work_is_refused_to_another_process(self, run: Run) -> None:
+        code = "import sys; from rmhil.store import Run\nwith Run.open(sys.argv[1]): pass"
+        command = [sys.executable, "-c", code, str(run.path)]
+        refused = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert f"process {os.getpid()} on {platform.node()} works on this run since" in refused.stderr
+        assert "delete" in refused.stderr
+        run.finish()
+        subprocess.run(command, check=True)
+        assert not (run.path / "lock").exists()
+
+    def test_a_run_at_work_can_be_read(self, run: Run) -> None:
+        run.step("program")
+        assert [step.kind for step in Run.open(run.path).steps()] == ["program"]
+
+    def test_the_lock_of_a_dead_process_is_taken_over(self, tmp_path: Path) -> None:
+        code = "import os, sys; from rmhil.store import Run; Run.create(sys.argv[1], command='test'); os._exit(9)"
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+        killed = Run.open(LATEST, tmp_path)
+        assert (killed.path / "lock").exists()
+        said: list[str] = []
+        logger.enable("rmhil")
+        sink = logger.add(said.append, format="{message}")
+        try:
+            with killed:
+                assert json.loads((killed.path / "lock").read_text())["pid"] == os.getpid()
+        finally:
+            logger.remove(sink)
+            logger.disable("rmhil")
+        assert any("taking over the lock" in line for line in said)
+        assert {path.name for path in killed.path.glob("lock*")} == set()
+
+    def test_an_earlier_process_of_the_same_number_is_gone(self, run: Run) -> None:
+        run.finish()
+        owner = {"pid": os.getpid(), "host": platform.node(), "time": "then"}
+        (run.path / "lock").write_text(json.dumps(owner))
+        with Run.open(run.path):
+            pass
+
+    @pytest.mark.parametrize("content", ["", "[]", '{"pid": 1, "host": "elsewhere", "time": "then"}'])
+    def test_a_lock_of_an_unknown_process_or_machine_stands(self, run: Run, content: str) -> None:
+        run.finish()
+        (run.path / "lock").write_text(content)
+        with pytest.raises(RunDirectoryError, match="works on this run"), Run.open(run.path):
+            pass
+        assert (run.path / "lock").read_text() == content
+        assert Run.open(run.path).status == "complete"
+
+
+def test_reading_the_journal_writes_nothing(run: Run) -> None:
+    run.step("program")
+    run.finish()
+    opened = Run.open(run.path)
+    before = {path.name: path.stat().st_mtime_ns for path in run.path.iterdir()}
+    assert len(opened.steps()) == 1
+    assert {path.name: path.stat().st_mtime_ns for path in run.path.iterdir()} == before
+
+
+def test_what_cannot_be_written_is_named_with_the_reason(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for method in ("mkdir", "open", "write_text", "replace"):
+        monkeypatch.setattr(Path, method, refuse)
+    for write in (
+        lambda: run.save_results({}),
+        lambda: run.save_ledger(Ledger()),
+        lambda: run.save_arrays("x", y=np.zeros(1)),
+        lambda: run.directory("model"),
+        lambda: run.finish(),
+    ):
+        with pytest.raises(RunDirectoryError, match="cannot be written: Permission denied"):
+            write()
+
+
 def test_steps_come_back_in_order_with_their_details(run: Run) -> None:
     run.step("program", cells=np.int64(4), path=Path("a/b"), loss=float("nan"))
     run.step("verify", within=[True, np.bool_(False)])
@@ -100,12 +194,19 @@ def test_what_was_not_saved_is_none(run: Run) -> None:
     assert run.map_names() == []
 
 
-@pytest.mark.parametrize("name", ["../escape", "", "a/b", ".hidden"])
+@pytest.mark.parametrize(
+    "name", ["../escape", "", "a/b", ".hidden", "con", "NUL.old", "com1", "Lpt9.x", "prn ", "dot.", "blank "]
+)
 def test_a_name_never_leads_out_of_the_run(run: Run, name: str) -> None:
     with pytest.raises(ConfigError, match="file name"):
         run.save_arrays(name, x=np.zeros(1))
     with pytest.raises(ConfigError, match="file name"):
         run.directory(name)
+
+
+@pytest.mark.parametrize("name", ["a", "contour", "com", "nul-2", "v1.2 b", "COM10"])
+def test_a_usual_name_is_taken(run: Run, name: str) -> None:
+    assert run.directory(name).is_dir()
 
 
 def test_an_unknown_status_is_refused(run: Run) -> None:
