@@ -8,6 +8,7 @@ runs/2026-11-21T14-03-12/
     arrays/*.npz     other arrays (embeddings, currents)
     results.json     accuracies and counts
     ledger.json      events counted
+    ledger-total.json  those and everything that comparisons did on the array (`rmhil demo`)
     backend.toml     copy of the backend's configuration file, if one was given
     chip-state.npz   the cells of a simulated array
     deployment/      the converted network, its adapters and `deployment.json` (`rmhil demo`)
