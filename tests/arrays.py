@@ -90,3 +90,8 @@ def nodal_matrix(conductance: Floats, lines: LineResistances, on: list[int]) -> 
         if lines.sl_both_ends:
             ground(on_sl(0, c), load, sinks, (c, on_sl(0, c)))
     return np.asarray((sinks @ np.linalg.solve(admittance, sources)).T)
+
+
+def random_target(shape: tuple[int, ...], seed: int = 0) -> Floats:
+    """Targets (S) all over the usual window of 10 to 80 uS."""
+    return np.random.default_rng(seed).uniform(10e-6, 80e-6, shape)
