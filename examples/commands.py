@@ -69,6 +69,7 @@ def demo(
 
     Example: rmhil demo --workload digits --seed 7
     """
+    from rmhil.line_solver import one_thread
     from rmhil.workload import find_workload
 
     started = perf_counter()
@@ -83,7 +84,8 @@ def demo(
             config={SECTION: choice.entry(), "workload": task.workload, "options": task.options, "recipe": task.recipe},
         )  # fmt: skip
         choice.keep_config(run)
-        with run, _one_thread():
+        # The operations of this network take microseconds: on a busy machine a second thread was 25 times slower.
+        with run, one_thread():
             results = _main_job(task, opened, run, shown=not as_json)
     written = _report(run) if report else None
     seconds = perf_counter() - started
@@ -138,22 +140,6 @@ def _main_job(task: StagedTask, backend: Backend, run: Run, *, shown: bool) -> d
     results = job.record.results() | {"pulses_against_tolerance": sweep}
     run.save_results(results)
     return results
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch use one thread, as the operations of this network take microseconds.
-
-    On a busy machine, waiting for a second thread was measured to take 25 times as long.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

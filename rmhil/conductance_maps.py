@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rmhil.backend import Status
+from rmhil.backend import Status, whole_numbers
 from rmhil.errors import ShapeError
 from rmhil.program_report import Outcome
 
@@ -143,7 +143,7 @@ def _three_axes(name: str, values: ArrayLike) -> NDArray[Any]:
 def _line_numbers(name: str, given: ArrayLike | None, count: int) -> NDArray[np.int64]:
     if given is None:
         return np.arange(count, dtype=np.int64)
-    numbers = np.asarray(given, dtype=np.int64).reshape(-1)
+    numbers = whole_numbers(f"{name} numbers", given).reshape(-1)
     if len(numbers) != count:
         raise ShapeError(f"{name} numbers", numbers.shape, f"({count},)")
     return numbers

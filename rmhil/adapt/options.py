@@ -14,6 +14,7 @@ from torch import nn
 from rmhil.adapt.data import Data, DataLike, as_data
 from rmhil.adapt.objectives import SampleLoss, cross_entropy
 from rmhil.adapt.rules import VALIDATION, DivergenceGuard, LowestLoss, Selection, StopRule
+from rmhil.checks import whole_number
 from rmhil.errors import ConfigError, OutOfRangeError, UnknownNameError
 from rmhil.ledger import Ledger
 from rmhil.program_report import Progress
@@ -110,11 +111,11 @@ def settings_of(options: TrainOptions, samples: int) -> Settings:
     batch_size = options.get("batch_size")
     lr = options.get("lr", 0.01)
     if batch_size is not None:
-        _check_count("batch_size", batch_size)
+        whole_number("batch_size", batch_size)
     if not 0 < lr < math.inf:
         raise OutOfRangeError("lr", lr, 0, math.inf, "")
     for name in ("evaluate_every", "checkpoint_every"):
-        _check_count(name, options.get(name, 1))  # type: ignore[arg-type]  # both are whole numbers
+        whole_number(name, options.get(name, 1))
     name, factory = _optimizer(options.get("optimizer", "adam"))
     select, stop = options.get("select"), options.get("stop", ())
     rules = tuple(stop) if isinstance(stop, Sequence) else (stop,)
@@ -145,15 +146,9 @@ def _steps(steps: int | None, epochs: int | None, samples: int, batch_size: int 
     if (steps is None) == (epochs is None):
         raise ConfigError("give either steps or epochs")
     if steps is not None:
-        return _check_count("steps", steps)
+        return whole_number("steps", steps)
     assert epochs is not None
-    return _check_count("epochs", epochs) * (1 if batch_size is None else math.ceil(samples / batch_size))
-
-
-def _check_count(name: str, value: int) -> int:
-    if value < 1:
-        raise OutOfRangeError(name, value, 1, math.inf, "")
-    return value
+    return whole_number("epochs", epochs) * (1 if batch_size is None else math.ceil(samples / batch_size))
 
 
 def _optimizer(given: str | OptimizerFactory) -> tuple[str, OptimizerFactory]:
