@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
 JOBS ?= 2
 
-.PHONY: venv demo test check format docs clean
+.PHONY: venv references demo test check format docs clean
 
 venv: $(VENV)/.installed
 
@@ -20,6 +20,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	       $(BIN)/python -m pip install --quiet "torch==$(TORCH_VERSION)" -c constraints.txt; }
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
 	touch $@
+
+# Independent solvers that integration tests and benchmarks compare with; needs apt's libcairo2-dev and pkg-config.
+references: venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[references]"
 
 demo: venv
 	$(BIN)/rmhil demo

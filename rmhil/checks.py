@@ -186,25 +186,34 @@ def check_mvm(
     bl_lines = line_numbers("bl", bl, spec.n_bl)
     sl_lines = line_numbers("sl", sl, spec.n_sl)
     array_numbers = line_numbers("array", arrays, spec.n_arrays)
-    shape = tuple(bl_voltages.shape)
-    expected = f"({array_numbers.size} arrays, batch, {bl_lines.size} driven BLs)"
-    if len(shape) != 3 or (shape[0], shape[2]) != (array_numbers.size, bl_lines.size):
-        raise ShapeError("bl_voltages", shape, expected)
+    shape = bl_voltages.shape
+    if len(shape) != 3 or shape[0] != array_numbers.size or shape[2] != bl_lines.size:
+        raise ShapeError("bl_voltages", tuple(shape), _voltage_shape(array_numbers, bl_lines))
     if not bl_voltages.dtype.is_floating_point:
-        raise ShapeError("bl_voltages", shape, f"{expected} of a floating-point type, not {bl_voltages.dtype}")
-    if bl_voltages.numel() == 0:
-        return bl_lines, sl_lines, array_numbers
-    low, high = (float(value) for value in bl_voltages.detach().aminmax())
+        expected = _voltage_shape(array_numbers, bl_lines)
+        raise ShapeError("bl_voltages", tuple(shape), f"{expected} of a floating-point type, not {bl_voltages.dtype}")
+    if bl_voltages.numel():
+        _check_voltages(spec, bl_voltages.detach())
+    return bl_lines, sl_lines, array_numbers
+
+
+def _voltage_shape(arrays: Ints, bl: Ints) -> str:
+    return f"({arrays.size} arrays, batch, {bl.size} driven BLs)"
+
+
+def _check_voltages(spec: ArraySpec, bl_voltages: torch.Tensor) -> None:
+    """One look at the smallest and the largest; NaN is both of them, and fails the comparison."""
     limit = spec.limits.read_voltage
+    # Round-off of the tensor's own type is not a broken limit: 0.2 V is 0.200000003 V in float32.
+    allowed = limit * (1.0 + 1e-6)
+    least, most = bl_voltages.aminmax()
+    low, high = least.item(), most.item()
+    if -allowed <= low and high <= allowed:
+        return
     if not (math.isfinite(low) and math.isfinite(high)):
         bad = int((~bl_voltages.isfinite()).sum())
         raise NotFiniteError("bl_voltages", bad, bl_voltages.numel())
-    # Round-off of the tensor's own type is not a broken limit: 0.2 V is 0.200000003 V in float32.
-    allowed = limit * (1.0 + 1e-6)
-    for value in (low, high):
-        if not -allowed <= value <= allowed:
-            raise OutOfRangeError("bl_voltages", value, -limit, limit, "V")
-    return bl_lines, sl_lines, array_numbers
+    raise OutOfRangeError("bl_voltages", high if low >= -allowed else low, -limit, limit, "V")
 
 
 def _finite(name: str, values: Floats | Ints) -> None:

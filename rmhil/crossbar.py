@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, Self, get_args, overload
 
 import numpy as np
@@ -19,8 +20,9 @@ from rmhil.line_model import measured_matrix
 from rmhil.program_report import Outcome, ProgramInterruptedError, ProgramReport, Progress, VerifyReport
 from rmhil.region import Region, SomeLines
 from rmhil.units import Siemens
-from rmhil.write_verify import AnyPolicy, find_policy
+from rmhil.write_verify import AnyPolicy, Population, find_policy
 from rmhil.write_verify.cell_run import CellRun, nothing_was_driven
+from rmhil.write_verify.pilot import CELLS_MIN, learn, pilot_order
 from rmhil.write_verify.program import FORM_PULSES, form_cells, program_cells, report_of
 
 __all__ = ["Crossbar", "Outcome", "ProgramInterruptedError", "ProgramReport", "Progress", "VerifyReport"]
@@ -176,7 +178,6 @@ class Crossbar:
         max_pulses: int = 200,
         rewrite: bool = False,
         averages: int = 1,
-        confirm_reads: int = 3,
         progress: Progress | None = None,
     ) -> ProgramReport:
         """Bring cells to their targets by write-verify.
@@ -193,8 +194,6 @@ class Crossbar:
             rewrite: RESET every named cell first: what a chip pays that does not look before it writes. Erasing takes
                 up to 8 further pulses of each cell.
             averages: readings averaged for each verify read.
-            confirm_reads: further reads that must be in tolerance too before a cell counts as converged: one
-                reading alone is in tolerance by its noise in some per cent of the cells that are not.
             progress: told how many cells are done.
 
         Returns:
@@ -208,15 +207,39 @@ class Crossbar:
         wanted = self._target(target)
         _check_tolerance(tolerance)
         max_pulses = whole_number("max_pulses", max_pulses)
-        confirm_reads = whole_number("confirm_reads", confirm_reads, least=0)
         chooser = find_policy(policy)
         named = ~np.isnan(wanted)
         run = self._run(named, averages, progress, "programming")
 
         def work() -> None:
-            program_cells(run, wanted[named], tolerance, chooser, max_pulses, rewrite, confirm_reads)
+            program_cells(run, wanted[named], tolerance, chooser, max_pulses, rewrite)
 
         return self._carry_out(run, named, wanted, tolerance, chooser.name, work)
+
+    def learn_population(
+        self, cells: int = 64, mask: ArrayLike | None = None, progress: Progress | None = None
+    ) -> Population:
+        """Learn on some cells what their kind is like, for `Adaptive(population=...)`.
+
+        The pilot cells are taken through the window once, by the sequence of `rmhil.write_verify.pilot`, and are left
+        at its lower end. Virgin ones are formed first. Nothing is known of them before, whatever they were used for.
+
+        Args:
+            cells: pilot cells. They are those of the mask in the order of `rmhil.write_verify.pilot.pilot_order`.
+            mask: bool (no other type) of the crossbar's shape, true for the cells that may be taken; None means all.
+            progress: told how many pulses and readings are done.
+
+        Raises:
+            ShapeError, OutOfRangeError, ConfigError: nothing was driven.
+            PopulationError: the cells do not show it: too few of them answer, or not over the whole window.
+        """
+        named = self._region.everything() if mask is None else self._region.to_map("mask", mask, np.bool_)
+        run = self._run(_pilot_mask(named, whole_number("cells", cells)), 1, progress, "learning")
+        with self._kept(run):
+            form_cells(run)
+            population = learn(run)
+        logger.info("{}: population learnt on {} cells", self.spec.provenance, cells)
+        return population
 
     def _carry_out(
         self,
@@ -309,15 +332,21 @@ class Crossbar:
 
     def _read_cells(self, mask: NDArray[np.bool_], averages: int) -> CellRun:
         run = self._run(mask, averages)
-        try:
+        with self._kept(run):
             for chosen in run.chunks():
                 run.take_reading(chosen)
+        return run
+
+    @contextmanager
+    def _kept(self, run: CellRun) -> Iterator[None]:
+        """What a run shows is known afterwards, also if it breaks off; the backend is then made safe."""
+        try:
+            yield
         except BaseException:
             self._backend.safe()
             raise
         finally:
             self._remember(run)
-        return run
 
     def _no_reading(self, count: int, total: int) -> OverRangeError:
         return OverRangeError("verify reads", count, total, self.spec.limits.current, "A")
@@ -410,9 +439,9 @@ class Crossbar:
 
     def _count_mvm(self, volts: torch.Tensor, part: Region) -> None:
         """Count one call; the energy in the cells follows from the known map."""
-        together = torch.linalg.vector_norm(volts.detach(), dim=1).double().cpu().numpy()
-        maps = self._known[part.grid]
-        energy = sum(mvm_array_energy(self.spec, one, cells) for one, cells in zip(together, maps, strict=True))
+        together = torch.linalg.vector_norm(volts.detach(), dim=1, keepdim=True).double().cpu().numpy()
+        lines = self._memory.line_conductance(part)
+        energy = mvm_array_energy(self.spec, together, lines, len(part.sl))
         self._ledger.count_mvm(self.spec, volts.shape[1], part.bl, part.sl, len(part.arrays), energy)
 
     def matrix(self, bl: SomeLines = None, sl: SomeLines = None, array: int = 0) -> Floats:
@@ -468,6 +497,19 @@ class Crossbar:
         up, down = np.split(currents, 2)
         return np.asarray((up - down) / (2 * voltage))
 
+    def check_target(self, target: ArrayLike, tolerance: Siemens = 2e-6) -> None:
+        """Refuse a target and a tolerance that `program` and `verify` would refuse; nothing is driven.
+
+        Args:
+            target: S, as for `program`.
+            tolerance: S.
+
+        Raises:
+            ShapeError, NotFiniteError, OutOfRangeError, ConfigError: as `program`.
+        """
+        self._target(target)
+        _check_tolerance(tolerance)
+
     def _target(self, target: ArrayLike) -> Floats:
         wanted = self._region.to_map("target", target, np.float64)
         infinite = int(np.isinf(wanted).sum())
@@ -488,6 +530,16 @@ def _batched(volts: torch.Tensor, part: Region) -> torch.Tensor:
         one = f", (batch, {n_bl}) or ({n_bl},)" if n_arrays == 1 else ""
         raise ShapeError("voltages", volts.shape, f"({n_arrays}, batch, {n_bl})" + one)
     return volts.reshape(n_arrays, -1, n_bl)
+
+
+def _pilot_mask(named: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    """The pilot cells among those named, in a map of all cells."""
+    among = np.flatnonzero(named)
+    if not CELLS_MIN <= count <= len(among):
+        raise OutOfRangeError("pilot cells", count, CELLS_MIN, len(among), "")
+    pilot = np.zeros(named.size, dtype=bool)
+    pilot[among[pilot_order(len(among))[:count]]] = True
+    return pilot.reshape(named.shape)
 
 
 def _check_tolerance(tolerance: Siemens) -> None:

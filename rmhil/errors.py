@@ -62,8 +62,19 @@ class OverRangeError(RmhilError):
         super().__init__(f"{count} of {total} {name} left the converter's range of +-{limit:g} {unit}")
 
 
+class ConvergenceError(RmhilError):
+    """An iteration has not settled; there is no result."""
+
+    def __init__(self, name: str, change: float, tolerance: float, unit: str, iterations: int) -> None:
+        super().__init__(f"{name} still change by {change:g} {unit} (allowed: {tolerance:g}) after {iterations} iterations")
+
+
 class PlacementError(RmhilError):
     """The matrices do not fit the arrays at hand; nothing was programmed."""
+
+
+class PopulationError(RmhilError):
+    """The pilot cells do not show what their kind of cell is like; they have been pulsed."""
 
 
 class NotProgrammedError(RmhilError):

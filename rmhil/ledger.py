@@ -145,26 +145,26 @@ def pass_seconds(wiring: Wiring, sensed: int) -> Seconds:
     return wiring.dac_settling + -(-sensed // wiring.adc_count) * wiring.adc_conversion
 
 
-def mvm_array_energy(spec: ArraySpec, voltages: ArrayLike, conductance: ArrayLike) -> Joules:
+def mvm_array_energy(spec: ArraySpec, voltages: ArrayLike, line_conductance: ArrayLike, sensed: int) -> Joules:
     """Energy in J that MVMs leave in the cells: the sum of V^2 G t, each cell biased for one pass.
 
     The drop along the lines is left out, so this is an upper bound.
 
     Args:
         spec: the target, for the time of a pass.
-        voltages: V, shape `(..., driven BLs)`; leading axes are vectors.
-        conductance: S, shape `(driven BLs, sensed SLs)`; NaN (never read) counts as 0.
+        voltages: V, shape `(arrays, vectors, driven BLs)`.
+        line_conductance: S, shape `(arrays, driven BLs)`: from each BL to all sensed SLs together.
+        sensed: how many SLs those are.
 
     Raises:
-        ShapeError: the BLs of the two differ.
+        ShapeError: arrays or BLs of the two differ.
     """
     volts = np.asarray(voltages, dtype=np.float64)
-    siemens = np.asarray(conductance, dtype=np.float64)
-    if siemens.ndim != 2 or volts.ndim == 0 or volts.shape[-1] != siemens.shape[0]:
-        raise ShapeError("voltages", volts.shape, f"(..., {siemens.shape[0]}), the BLs of {siemens.shape}")
-    squares = np.square(volts).reshape(-1, volts.shape[-1]).sum(axis=0)
-    seconds = pass_seconds(spec.wiring, min(siemens.shape[1], spec.wiring.sl_channels))
-    return float(squares @ np.nansum(siemens, axis=1)) * seconds
+    siemens = np.asarray(line_conductance, dtype=np.float64)
+    if siemens.ndim != 2 or volts.ndim != 3 or (volts.shape[0], volts.shape[2]) != siemens.shape:
+        raise ShapeError("voltages", volts.shape, f"(arrays, vectors, driven BLs) for lines of {siemens.shape}")
+    squares = np.square(volts).sum(axis=1)
+    return float(np.vdot(squares, siemens)) * pass_seconds(spec.wiring, min(sensed, spec.wiring.sl_channels))
 
 
 class Ledger:

@@ -5,20 +5,24 @@ Kept apart from `rmhil.line_model`, which needs no torch until a matrix is asked
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from rmhil.backend import Ints
+from rmhil.line_blocks import Leaves, Level
 from rmhil.line_model import LineResistances
+from rmhil.line_plan import ORDER, Join, Plan, Port, Ports
 from rmhil.units import Ohms
 
-_ROWS_AT_ONCE = 8
-"""BLs whose admittances are built in one go: few calls, and still within a processor's cache."""
+_CELLS_AT_ONCE = 1 << 14
+_CELLS_AT_ONCE_DEVICE = 1 << 22
+"""Cells of all arrays solved in one go, some 1 kB each: on a CPU what its caches can follow, elsewhere 4 GB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,10 @@ class LineTensors:
             sl_both_ends=lines[0].sl_both_ends,
         )
 
+    def some(self, arrays: slice) -> LineTensors:
+        """The lines of some of the arrays."""
+        return replace(self, bl_source=self.bl_source[arrays], sl_load=self.sl_load[arrays])
+
 
 @contextmanager
 def one_thread(when: bool = True) -> Iterator[None]:
@@ -81,118 +89,161 @@ def solve(conductance: torch.Tensor, on: Sequence[int], n_sl: int, lines: LineTe
     Returns:
         S, (arrays, n_bl, k), float64.
     """
-    load = lines.sl_load + lines.sl_segment
-    top = torch.zeros_like(load)
-    if lines.sl_both_ends:
-        top = torch.where(load > 0, 1.0 / load.clamp_min(torch.finfo(load.dtype).tiny), top)
+    arrays, n_bl, k = conductance.shape
+    limit = _CELLS_AT_ONCE if conductance.device.type == "cpu" else _CELLS_AT_ONCE_DEVICE
+    step = max(1, limit // (n_bl * k))
+    matrix = torch.empty_like(conductance)
     with one_thread():
-        ladder = _Ladder.of(conductance, on, n_sl, lines)
-        matrix = _sweep(ladder, lines.sl_segment, top, load)
-        if lines.sl_both_ends:
-            upwards = _sweep(ladder.flipped(), lines.sl_segment, top, load).flip(1)
-            matrix += upwards * (load > 0)[:, None, :]
+        for first in range(0, arrays, step):
+            some = slice(first, first + step)
+            matrix[some] = _solve(conductance[some], Geometry.of(on, n_sl, lines.some(some)))
     return matrix
 
 
-@dataclass(frozen=True, slots=True)
-class _Ladder:
-    """Every BL with its cells, reduced to what its admittance seen from the SLs is made of.
+def _solve(cells: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+    leaves = geometry.leaves()
+    blocks, ports = leaves.blocks(leaves.responses(geometry.fold(cells))), leaves.ports
+    last = deque(geometry.levels(blocks, ports), maxlen=1)
+    return geometry.close(last.pop() if last else None, blocks, ports).currents
 
-    The currents out of BL i into its SLs are `S_i (V_i - s)`, with s the SLs' voltages there. The
-    ladder of segments and cells is eliminated by impedances looking back to the driver and admittances
-    looking away from it, so that zero resistances are ordinary values. All tensors are (arrays, n_bl, k).
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The wires of some arrays, cut into blocks.
 
     Attributes:
-        cells: S.
-        node: ohm from each node of the BL to ground.
-        decay: 1, minus the logarithm of the voltage ratio from the first node to each.
-        diagonal: S, diagonal of the admittance.
+        plan: the blocks.
+        positions: wire segments from the drivers to each SL that is on, ascending.
+        beyond: wire segments from the last of them to the far end of the BLs.
+        lines: resistances.
     """
 
-    cells: torch.Tensor
-    node: torch.Tensor
-    decay: torch.Tensor
-    diagonal: torch.Tensor
+    plan: Plan
+    positions: tuple[int, ...]
+    beyond: int
+    lines: LineTensors
 
     @classmethod
-    def of(cls, cells: torch.Tensor, on: Sequence[int], n_sl: int, lines: LineTensors) -> _Ladder:
-        """Walk along all BLs at once, once in each direction."""
-        k = cells.shape[-1]
-        gaps = [(after - before) * lines.bl_segment for before, after in pairwise(on)]
-        by_column = cells.unbind(-1)
-        back = [lines.bl_source + (on[0] + 1) * lines.bl_segment]
-        for c, gap in enumerate(gaps):
-            back.append(gap + back[c] / (1.0 + back[c] * by_column[c]))
-        away = [_far_driver(lines, n_sl - on[-1])]
-        ratios = []
-        for c in range(k - 2, -1, -1):
-            beyond = by_column[c + 1] + away[-1]
-            loss = gaps[c] * beyond
-            away.append(beyond / (1.0 + loss))
-            ratios.append(loss)
-        behind, beyond = torch.stack(back, -1), torch.stack(away[::-1], -1)
-        decay = torch.zeros_like(cells)
-        if k > 1:
-            decay[..., 1:] = torch.stack(ratios[::-1], -1).log1p().cumsum(-1)
-        loaded = 1.0 + behind * (cells + beyond)
-        return cls(cells, behind / loaded, decay, cells * (1.0 + behind * beyond) / loaded)
+    def of(cls, on: Sequence[int], n_sl: int, lines: LineTensors) -> Geometry:
+        """The geometry with some SLs on, of `n_sl` in all."""
+        plan = Plan.of(lines.bl_source.shape[1], len(on))
+        return cls(plan, tuple(number + 1 for number in on), n_sl - on[-1], lines)
 
-    def flipped(self) -> _Ladder:
-        """The same BLs in the opposite order."""
-        return _Ladder(self.cells.flip(1), self.node.flip(1), self.decay.flip(1), self.diagonal.flip(1))
+    def fold(self, cells: torch.Tensor) -> torch.Tensor:
+        """Cells, (arrays, n_bl, k), leaf by leaf; those that fill up conduct nothing."""
+        plan = self.plan
+        return plan.fold(pad(cells, (0, plan.columns - plan.sl, 0, plan.rows - plan.bl)))
 
-    def admittances(self) -> Iterator[torch.Tensor]:
-        """S, symmetric, (arrays, k, k) each: one BL after the other, seen from the SLs."""
-        for first in range(0, self.cells.shape[1], _ROWS_AT_ONCE):
-            rows = slice(first, first + _ROWS_AT_ONCE)
-            cells, decay = self.cells[:, rows], self.decay[:, rows]
-            ratio = (decay[..., None, :] - decay[..., :, None]).clamp_max_(0.0).exp_()
-            ratio *= (-cells * self.node[:, rows])[..., None, :]
-            ratio *= cells[..., :, None]
-            ratio.tril_(-1)
-            full = ratio + ratio.mT
-            full.diagonal(dim1=-2, dim2=-1).copy_(self.diagonal[:, rows])
-            yield from full.unbind(1)
+    def leaves(self) -> Leaves:
+        """The smallest blocks, with the routing inside those at the rim of the array."""
+        plan, lines = self.plan, self.lines
+        order = ORDER[plan.joins[0] if plan.joins else Join.BL]
+        return Leaves.of(plan.fold(self._along_bl(lines)), plan.fold(self._along_sl(lines)), order)
+
+    def _along_bl(self, lines: LineTensors) -> torch.Tensor:
+        """Ohm from the near end of its leaf to every cell's node on its BL, (arrays, rows, columns)."""
+        plan = self.plan
+        segments = torch.tensor(self.positions + self.positions[-1:] * (plan.columns - plan.sl)).view(-1, plan.leaf_sl)
+        segments[1:] -= segments[:-1, -1:].clone()
+        along = segments.flatten().to(lines.bl_source) * lines.bl_segment
+        ohms = along.repeat(lines.bl_source.shape[0], plan.rows, 1)
+        ohms[:, : plan.bl, : plan.leaf_sl] += lines.bl_source[:, :, None]
+        return ohms
+
+    def _along_sl(self, lines: LineTensors) -> torch.Tensor:
+        """Ohm from every cell's node on its SL to the lower end of its leaf, (arrays, rows, columns)."""
+        plan = self.plan
+        segments = torch.arange(plan.bl, plan.bl - plan.rows, -1).clamp_min(0).view(-1, plan.leaf_bl)
+        segments[:-1] -= segments[1:, :1].clone()
+        along = segments.flatten().to(lines.sl_load) * lines.sl_segment
+        ohms = along[:, None].repeat(lines.sl_load.shape[0], 1, plan.columns)
+        last = (plan.bl - 1) // plan.leaf_bl * plan.leaf_bl
+        ohms[:, last : plan.bl, : plan.sl] += lines.sl_load[:, None]
+        return ohms
+
+    def levels(self, blocks: torch.Tensor, ports: Ports) -> Iterator[Level]:
+        """Join the leaves, pair by pair, and yield every level; what is held of them is the caller's affair."""
+        plan, lines = self.plan, self.lines
+        for step, join in enumerate(plan.joins):
+            level = Level.of(blocks, ports, join, plan.unused(step, lines.bl_both_ends, lines.sl_both_ends))
+            yield level
+            if step + 1 < len(plan.joins):
+                blocks, ports = level.merged(plan.joins[step + 1])
+
+    def close(self, level: Level | None, blocks: torch.Tensor, ports: Ports) -> Closed:
+        """The whole array between its drivers and virtual grounds.
+
+        Args:
+            level: the last one; None where one leaf holds the whole array.
+            blocks: the leaves.
+            ports: of the leaves.
+        """
+        lines, plan = self.lines, self.plan
+        if level is not None and not (lines.bl_both_ends or lines.sl_both_ends):
+            return Closed(level.transfer()[:, : plan.bl, : plan.sl], None)
+        if level is not None:
+            blocks, ports = level.merged(None)
+        at = ports.slices
+        currents = -blocks[:, at["in"], at["bottom"]]
+        if not (lines.bl_both_ends or lines.sl_both_ends):
+            return Closed(currents[:, : plan.bl, : plan.sl], None)
+        return self._close_far_ends(blocks, ports, currents)
+
+    def _close_far_ends(self, blocks: torch.Tensor, ports: Ports, currents: torch.Tensor) -> Closed:
+        far = self._far_paths()
+        chosen = [torch.arange(blocks.shape[-1], device=blocks.device)[ports.slices[port]] for port in far]
+        index, ohms = torch.cat(chosen), torch.cat(list(far.values()), dim=1)
+        system = -blocks[:, index[:, None], index]
+        # A path without resistance ends where the near end holds the whole line already.
+        system.diagonal(dim1=1, dim2=2).add_(torch.where(ohms > 0, ohms, 1.0))
+        loaded = torch.linalg.inv_ex(system)[0]
+        given = blocks[:, index, ports.slices["in"]]
+        if "out" in far:
+            given[:, : self.plan.rows].diagonal(dim1=1, dim2=2).sub_(1.0)
+        drawn = torch.bmm(loaded, given)
+        outlets = blocks[:, index, ports.slices["bottom"]]
+        currents = torch.baddbmm(currents, drawn.mT, outlets, alpha=-1)
+        if "top" in far:
+            currents += drawn[:, -self.plan.columns :].mT
+        far_ends = FarEnds(index, loaded, drawn, outlets)
+        return Closed(currents[:, : self.plan.bl, : self.plan.sl], far_ends)
+
+    def _far_paths(self) -> dict[Port, torch.Tensor]:
+        """Ohm from each far end in use to its driver or virtual ground, (arrays, lines); 0 for lines that fill up."""
+        plan, lines = self.plan, self.lines
+        paths: dict[Port, torch.Tensor] = {}
+        if lines.bl_both_ends:
+            paths["out"] = pad(lines.bl_source + self.beyond * lines.bl_segment, (0, plan.rows - plan.bl))
+        if lines.sl_both_ends:
+            paths["top"] = pad(lines.sl_load + lines.sl_segment, (0, plan.columns - plan.sl))
+        return paths
 
 
-def _far_driver(lines: LineTensors, pitches: int) -> torch.Tensor:
-    """S from the last node to a driver at the far end, if there is one; (arrays, n_bl)."""
-    none = torch.zeros_like(lines.bl_source)
-    if not lines.bl_both_ends:
-        return none
-    path = lines.bl_source + pitches * lines.bl_segment
-    # Without any resistance the near driver holds the whole line already.
-    return torch.where(path > 0, 1.0 / path.clamp_min(torch.finfo(path.dtype).tiny), none)
+@dataclass(frozen=True, slots=True)
+class FarEnds:
+    """Far ends that are driven or sensed as well, f of them.
 
-
-def _sweep(ladder: _Ladder, segment: Ohms, top: torch.Tensor, load: torch.Tensor) -> torch.Tensor:
-    """Walk down the SLs row by row, folding all above into one admittance and its source currents.
-
-    Looking up from a row, the network is an admittance Y and one source-current vector a driven BL.
-    Through a wire segment r both become `(1 + r Y)^-1` times themselves, which is regular for every
-    r >= 0; the next row then adds its own.
-
-    Args:
-        ladder: rows in the order of the walk.
-        segment: ohm.
-        top: S from the first row to ground, (arrays, k).
-        load: ohm from the last row to the virtual grounds, (arrays, k).
-
-    Returns:
-        S, (arrays, n_bl, k), rows in the order of the walk.
+    Attributes:
+        index: their places among the ports of the whole array.
+        loaded: S, (arrays, f, f): currents out of them per volt that they would have if none flowed.
+        drawn: S, (arrays, f, rows): currents out of them per volt at the drivers.
+        outlets: (arrays, f, columns): currents at the near ends of the SLs per current out of them.
     """
-    arrays, n_bl, k = ladder.cells.shape
-    unit = torch.eye(k, dtype=load.dtype, device=load.device)
-    state = ladder.cells.new_zeros(arrays, k + n_bl, k)  # Y, then one source vector a row
-    above = state[:, :k]
-    above.copy_(torch.diag_embed(top))
-    for row, own in enumerate(ladder.admittances()):
-        if row and segment > 0:
-            factor = torch.linalg.cholesky_ex(torch.add(unit, above, alpha=segment)).L
-            known = state[:, : k + row]
-            known.copy_(known @ torch.cholesky_inverse(factor))
-        above += own
-        torch.sum(own, dim=-1, out=state[:, k + row])
-    closing = unit + above * load[:, None, :]
-    currents: torch.Tensor = torch.linalg.solve(closing, state[:, k:].mT)
-    return currents.mT
+
+    index: torch.Tensor
+    loaded: torch.Tensor
+    drawn: torch.Tensor
+    outlets: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Whole arrays between their drivers and virtual grounds.
+
+    Attributes:
+        currents: S, (arrays, n_bl, k), into the virtual grounds per volt at the drivers.
+        far_ends: None where only the near ends are used.
+    """
+
+    currents: torch.Tensor
+    far_ends: FarEnds | None

@@ -6,9 +6,12 @@ bank takes more analogue passes than it must; a packing without straddling is tr
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 import numpy as np
 
@@ -106,7 +109,8 @@ class _Packing:
     def find(self, need: Rectangle, straddling: _Straddling) -> tuple[int, int] | None:
         """The best free corner for a tile, or None: fewest passes (if banks matter), then the tightest fit."""
         best: tuple[tuple[int, int, int, int, int], tuple[int, int]] | None = None
-        fewest = _least(self.bin.bl_bank, need.n_bl) * _least(self.bin.sl_bank, need.n_sl)
+        bl_banks, sl_banks = self.bin.banks
+        fewest = _least(bl_banks, need.n_bl) * _least(sl_banks, need.n_sl)
         for hole in self.holes:
             for bl, sl in self._corners(hole, need, straddling):
                 passes = 0 if straddling is _Straddling.IGNORED else self._passes(bl, sl, need)
@@ -129,8 +133,9 @@ class _Packing:
     def _corners(self, hole: _Hole, need: Rectangle, straddling: _Straddling) -> Iterable[tuple[int, int]]:
         if straddling is _Straddling.IGNORED:
             return [hole[:2]] if hole[2] - hole[0] >= need.n_bl and hole[3] - hole[1] >= need.n_sl else []
-        rows = _starts(self.bin.bl_bank, hole[0], hole[2] - need.n_bl)
-        columns = _starts(self.bin.sl_bank, hole[1], hole[3] - need.n_sl)
+        bl_banks, sl_banks = self.bin.banks
+        rows = _starts(bl_banks, hole[0], hole[2] - need.n_bl)
+        columns = _starts(sl_banks, hole[1], hole[3] - need.n_sl)
         return ((bl, sl) for bl in rows for sl in columns)
 
     def _passes(self, bl: int, sl: int, need: Rectangle) -> int:
@@ -139,19 +144,28 @@ class _Packing:
         return int(rows * columns)
 
 
-def _starts(bank: Ints, first: int, last: int) -> list[int]:
+def _starts(bank: bytes, first: int, last: int) -> list[int]:
     """The first line of a gap, and the first line of each bank that begins inside it."""
     if last < first:
         return []
-    begins = np.flatnonzero(np.diff(bank[first : last + 1])) + first + 1
-    return [first, *begins.tolist()]
+    begins = _begins(bank)
+    return [first, *begins[bisect_right(begins, first) : bisect_right(begins, last)]]
 
 
-def _least(bank: Ints, lines: int) -> int:
+@lru_cache
+def _begins(bank: bytes) -> list[int]:
+    """First line of every bank but the first."""
+    lines: Ints = np.frombuffer(bank, dtype=np.int64)
+    return [int(line) for line in np.flatnonzero(np.diff(lines)) + 1]
+
+
+@lru_cache
+def _least(bank: bytes, lines: int) -> int:
     """Fewest banks that this many neighbouring lines can lie in; one more than there are, where they do not fit."""
-    if lines > len(bank):
-        return len(bank) + 1
-    return int((bank[lines - 1 :] - bank[: len(bank) - lines + 1]).min()) + 1
+    banks: Ints = np.frombuffer(bank, dtype=np.int64)
+    if lines > len(banks):
+        return len(banks) + 1
+    return int((banks[lines - 1 :] - banks[: len(banks) - lines + 1]).min()) + 1
 
 
 def _without(hole: _Hole, taken: _Hole) -> list[_Hole]:
@@ -217,34 +231,67 @@ def passes(sites: Iterable[Site], bins: Sequence[Bin]) -> int:
     return total
 
 
+class _Shelf:
+    """Arrays with room, in their order.
+
+    Of those that are wired alike and that nothing lies on, the first stands for all. An array that has refused a tile
+    will refuse every other one of that size, as its room only shrinks.
+    """
+
+    def __init__(self, bins: Sequence[Bin], straddling: _Straddling) -> None:
+        self._bins, self._straddling = bins, straddling
+        self._unused: dict[tuple[bytes, bytes], deque[int]] = {}
+        for number, each in enumerate(bins):
+            self._unused.setdefault(each.banks, deque()).append(number)
+        self._open: dict[int, _Packing] = {}
+        self._order: list[int] = []
+        self._refused: dict[Rectangle, set[int]] = {}
+        for banks in self._unused:
+            self._unpack(banks)
+
+    def put(self, need: Rectangle) -> Site | None:
+        """Put a tile on the first array that has room for it; None if none has."""
+        refused = self._refused.setdefault(need, set())
+        for number in self._order:
+            if number in refused:
+                continue
+            corner = self._open[number].find(need, self._straddling)
+            if corner is not None:
+                return self._take(number, corner, need)
+            refused.add(number)
+        return None
+
+    def _take(self, number: int, corner: tuple[int, int], need: Rectangle) -> Site:
+        packing = self._open[number]
+        fresh, site = packing.fresh, packing.take(*corner, need)
+        if not packing.holes:
+            self._order.remove(number)
+        if fresh:
+            self._unpack(packing.bin.banks)
+        return site
+
+    def _unpack(self, banks: tuple[bytes, bytes]) -> None:
+        """Open the next unused array of a kind, if there is one."""
+        if self._unused[banks]:
+            number = self._unused[banks].popleft()
+            self._open[number] = _Packing(self._bins[number])
+            insort(self._order, number)
+
+
 def _pack(
     tiles: Sequence[Rectangle],
     bins: Sequence[Bin],
     order: Callable[[Rectangle], tuple[int, int]],
     straddling: _Straddling,
 ) -> list[Site] | None:
-    packings = [_Packing(each) for each in bins]
+    shelf = _Shelf(bins, straddling)
     sites: dict[int, Site] = {}
     for number in sorted(range(len(tiles)), key=lambda n: (order(tiles[n]), n)):
-        site = _first_fit(tiles[number], packings, straddling)
+        site = shelf.put(tiles[number])
         if site is None:
             return None
         sites[number] = site
-        packings = [packing for packing in packings if packing.holes]
     return [sites[number] for number in range(len(tiles))]
-
-
-def _first_fit(need: Rectangle, packings: list[_Packing], straddling: _Straddling) -> Site | None:
-    refused: set[tuple[bytes, bytes]] = set()
-    for packing in packings:
-        if packing.fresh and packing.bin.banks in refused:
-            continue
-        corner = packing.find(need, straddling)
-        if corner is not None:
-            return packing.take(*corner, need)
-        if packing.fresh:
-            refused.add(packing.bin.banks)
-    return None
 
 
 def _shortfall(tiles: Sequence[Rectangle], bins: Sequence[Bin]) -> str:

@@ -42,6 +42,10 @@ class Task(Protocol):
         """Names of the classes, in the order of the network's outputs."""
 
     @property
+    def train(self) -> Samples:
+        """Samples of every class to learn from."""
+
+    @property
     def test(self) -> Samples:
         """Samples of every class that no training and no selection has seen."""
 

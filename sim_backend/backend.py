@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -22,7 +23,6 @@ from rmhil.backend import (
     Lines,
     MvmResult,
     Operation,
-    Pass,
     Pulses,
     Read,
     Readings,
@@ -34,11 +34,13 @@ from rmhil.errors import BackendClosedError, OutOfRangeError, ShapeError
 from rmhil.line_model import cell_conductance, series_resistance
 from rmhil.line_solver import one_thread
 from rmhil.units import Seconds, Siemens
-from sim_backend.chip import Chip, Selection
+from sim_backend.chip import CELLS_AT_ONCE, Chip, Selection
 from sim_backend.config import SimConfig, load_config
-from sim_backend.device import Bias, CycleDraws
+from sim_backend.device import Bias
+from sim_backend.multiplier import Multiplier
+from sim_backend.nonlinear import CellCurve
 from sim_backend.periphery import Periphery
-from sim_backend.presets import PERIPHERY
+from sim_backend.presets import PERIPHERY, DevicePreset
 from sim_backend.state import SavedState
 
 if TYPE_CHECKING:
@@ -50,8 +52,7 @@ _REST_LONG: Final[Seconds] = 10e-3
 """s: an SMU rests 2 ms after a pulse of up to 100 ms, 10 ms after a longer one (command PT, E5260 series manual)."""
 
 _FEW_CELLS: Final = 1 << 18
-_FEW_PRODUCTS: Final = 1 << 26
-"""Cells of a transaction and products of an MVM below which one thread is quickest."""
+"""Cells of a transaction below which one thread is quickest."""
 
 _DRIFT_MAX: Final[Siemens] = 1e-9
 """S: largest move of a half-selected cell in one pulse that may be left out."""
@@ -77,9 +78,7 @@ class SimBackend:
         self.config = config
         self._periphery = Periphery(config, PERIPHERY)
         self._chip = Chip(config, self._periphery)
-        self._clock: Seconds = 0.0
         self._closed = False
-        self._noisy = any(config.has(name) for name in ("read-noise", "telegraph", "adc-noise"))
         preset = config.device_preset
         self._spec = ArraySpec(
             provenance=config.provenance,
@@ -88,11 +87,15 @@ class SimBackend:
             n_sl=config.n_sl,
             conductance_min=preset.conductance_min,
             conductance_max=preset.conductance_max,
-            limits=Limits(),
+            limits=_limits(preset),
+            pulse_width=preset.reference_time,
             wiring=config.effective_wiring,
             cells_at_once=config.cells_at_once,
         )
         check_wiring(self._spec)
+        if config.nonlinear:
+            self._chip.curve = CellCurve.of(self._chip.preset, self._spec.read_voltage, self._spec.read_gate_voltage)
+        self._multiplier = Multiplier(self._spec, config, self._chip, self._periphery)
         if config.state is not None:
             self._restore(SavedState.load(config.state))
 
@@ -131,7 +134,7 @@ class SimBackend:
     @property
     def clock(self) -> Seconds:
         """Time (s) on the virtual clock."""
-        return self._clock
+        return self._chip.clock
 
     def apply(self, cells: Cells, pulses: Pulses | None, read: Read) -> Readings:
         """Give each cell one pulse (None: no pulse), then read each; see `Backend.apply`."""
@@ -145,27 +148,31 @@ class SimBackend:
             return self._transact(cells, pulses, read)
 
     def _transact(self, cells: Cells, pulses: Pulses | None, read: Read) -> Readings:
-        count = len(cells)
-        chosen = self._chip.select(cells)
-        cycle = self._chip.cycle(chosen)
-        pulse_current, pulse_status = np.full(count, np.nan), np.zeros(count, dtype=np.int64)
-        if pulses is not None:
-            pulse_current, pulse_status = self._pulse(chosen, cycle, pulses)
-        bias = self._read_bias(chosen, read)
-        flowing, limited = self._chip.measure(chosen, bias, read.averages)
-        self._chip.bias(chosen, cycle, bias)
-        self._chip.finish(chosen)
-        current = flowing.cpu().numpy()
-        return Readings(
-            conductance=cell_conductance(current, read.voltage, series_resistance(self._spec, cells.bl, cells.sl)),
-            current=current,
-            pulse_current=pulse_current,
-            status=_status(limited),
-            pulse_status=pulse_status,
-            time=self._pass_time(count, pulses, read),
+        lasts, time = self._pass_time(len(cells), pulses, read)
+        done = Readings(
+            conductance=np.empty(len(cells)),
+            current=np.empty(len(cells)),
+            pulse_current=np.full(len(cells), np.nan),
+            status=np.empty(len(cells), dtype=np.int64),
+            pulse_status=np.zeros(len(cells), dtype=np.int64),
+            time=time,
         )
+        for first in range(0, len(cells), CELLS_AT_ONCE):
+            part = slice(first, first + CELLS_AT_ONCE)
+            chosen = self._chip.select(cells[part])
+            if pulses is not None:
+                start = self._tensor(time[part] - lasts[part])
+                done.pulse_current[part], done.pulse_status[part] = self._pulse(chosen, pulses[part], start)
+            flowing, limited = self._chip.read(
+                chosen, self._read_bias(chosen, read), self._tensor(time[part]), read.averages
+            )
+            self._chip.finish(chosen)
+            done.current[part], done.status[part] = flowing.cpu().numpy(), _status(limited)
+        nominal = series_resistance(self._spec, cells.bl, cells.sl)
+        done.conductance[:] = cell_conductance(done.current, read.voltage, nominal)
+        return done
 
-    def _pulse(self, chosen: Selection, cycle: CycleDraws, pulses: Pulses) -> tuple[Floats, Ints]:
+    def _pulse(self, chosen: Selection, pulses: Pulses, start: torch.Tensor) -> tuple[Floats, Ints]:
         sign = np.where(pulses.operation == Operation.RESET, -1.0, 1.0)
         bias = Bias(
             voltage=self._tensor(sign * pulses.amplitude),
@@ -174,7 +181,7 @@ class SimBackend:
             time=self._tensor(pulses.width),
             series=chosen.series,
         )
-        flowing, limited = self._chip.bias(chosen, cycle, bias)
+        flowing, limited = self._chip.bias(chosen, bias, start)
         return flowing.cpu().numpy(), _status(limited)
 
     def _read_bias(self, chosen: Selection, read: Read) -> Bias:
@@ -183,24 +190,23 @@ class SimBackend:
 
     def _bias(self, chosen: Selection, voltage: float, gate: float, compliance: float, time: float) -> Bias:
         """One bias for all chosen cells."""
-        one = torch.ones_like(chosen.series)
-        return Bias(
-            voltage=one * voltage,
-            gate_voltage=one * gate,
-            compliance=one * compliance,
-            time=one * time,
-            series=chosen.series,
-        )
+        parts = {"voltage": voltage, "gate_voltage": gate, "compliance": compliance, "time": time}
+        tensors = {name: torch.tensor(value, dtype=torch.float64, device=self.device) for name, value in parts.items()}
+        return Bias(**tensors, series=chosen.series)
 
-    def _pass_time(self, count: int, pulses: Pulses | None, read: Read) -> Floats:
-        """Advance the clock over one transaction; s at which each cell was read, one after the other."""
+    def _pass_time(self, count: int, pulses: Pulses | None, read: Read) -> tuple[Floats, Floats]:
+        """Advance the clock over one transaction, one cell after the other.
+
+        Returns:
+            s that each cell takes; s on the clock when it has been read.
+        """
         each = np.full(count, read.averages * PERIPHERY.read_time)
         if pulses is not None:
-            rest = np.where(pulses.width > _LONG_PULSE, _REST_LONG, _REST_SHORT)
+            rest = np.where(pulses.width > _LONG_PULSE, _REST_LONG, _REST_SHORT) * _pace(self.config.device_preset)
             each += np.maximum(pulses.width + rest, self._spec.limits.pulse_period_min)
-        times = self._clock + np.cumsum(each)
-        self._clock += float(each.sum())
-        return times
+        times = self._chip.clock + np.cumsum(each)
+        self._chip.clock += float(each.sum())
+        return each, times
 
     def sweep(self, cells: Cells, biases: Biases) -> Trace:
         """Step one cell through biases and measure its current under each; see `Backend.sweep`."""
@@ -211,63 +217,52 @@ class SimBackend:
         check_biases(self._spec, biases)
         self._refuse_disturbing(biases.dwell * len(biases))
         chosen = self._chip.select(cells)
-        cycle = self._chip.cycle(chosen)
         current, status = np.zeros(len(biases)), np.zeros(len(biases), dtype=np.int64)
+        times: Floats = self._chip.clock + biases.dwell * np.arange(1.0, len(biases) + 1)
         for step, (bl, sl, wl) in enumerate(zip(biases.bl, biases.sl, biases.wl, strict=True)):
             bias = self._bias(chosen, float(bl - sl), float(wl), biases.compliance, biases.dwell)
-            self._chip.bias(chosen, cycle, bias)
-            flowing, limited = self._chip.measure(chosen, bias, step=step)
+            end = self._tensor(times[step : step + 1])
+            self._chip.bias(chosen, bias, end - biases.dwell)
+            flowing, limited = self._chip.measure(chosen, bias, end, step=step)
             current[step], status[step] = float(flowing), _status(limited)[0]
         self._chip.finish(chosen)
-        times: Floats = self._clock + biases.dwell * np.arange(1.0, len(biases) + 1)
-        self._clock += biases.dwell * len(biases)
+        self._chip.clock += biases.dwell * len(biases)
         return Trace(biases=biases, current=current, status=status, time=times)
 
-    @torch.no_grad()
-    def mvm(self, bl_voltages: torch.Tensor, bl: Lines = None, sl: Lines = None, arrays: Lines = None) -> MvmResult:
-        """Drive bit lines and measure source-line currents; see `Backend.mvm`."""
+    def mvm(
+        self,
+        bl_voltages: torch.Tensor,
+        bl: Lines = None,
+        sl: Lines = None,
+        arrays: Lines = None,
+        *,
+        out: MvmResult | None = None,
+    ) -> MvmResult:
+        """Drive bit lines and measure source-line currents; see `Backend.mvm`.
+
+        Args:
+            bl_voltages: V, `(arrays, batch, driven BLs)`.
+            bl: lines to drive; None means all.
+            sl: lines to sense; None means all.
+            arrays: arrays to use; None means all.
+            out: tensors that take the result, which is then returned itself: such a call allocates nothing. None makes
+                new ones.
+
+        Raises:
+            ShapeError: also where `out` does not fit; nothing was driven.
+        """
         self._refuse_if_closed()
         rows, columns, numbers = check_mvm(self._spec, bl_voltages, bl, sl, arrays)
-        few = bl_voltages.numel() * columns.size < _FEW_PRODUCTS
-        with one_thread(few), torch.autocast(self.device.type, enabled=False):
-            return self._multiply(bl_voltages, rows, columns, numbers)
-
-    def _multiply(self, bl_voltages: torch.Tensor, rows: Ints, columns: Ints, numbers: Ints) -> MvmResult:
-        driven = self._periphery.drive(bl_voltages.detach().to(device=self.device, dtype=self.dtype))
-        passes = self._spec.passes(rows, columns)
-        if len(passes) == 1:
-            self._clock += driven.shape[1] * self._periphery.pass_time(rows.size, columns.size)
-            return MvmResult(*self._run_pass(passes[0], driven, numbers))
-        shape = (*driven.shape[:2], columns.size)
-        currents = torch.zeros(shape, dtype=self.dtype, device=self.device)
-        over_range = torch.zeros(shape, dtype=torch.bool, device=self.device)
-        for one in passes:
-            where = slice(*np.searchsorted(columns, (one.sl[0], one.sl[-1] + 1)))
-            what = slice(*np.searchsorted(rows, (one.bl[0], one.bl[-1] + 1)))
-            converted, beyond = self._run_pass(one, driven[..., what], numbers)
-            currents[..., where] += converted
-            over_range[..., where] |= beyond
-            self._clock += driven.shape[1] * self._periphery.pass_time(one.bl.size, one.sl.size)
-        return MvmResult(currents=currents, over_range=over_range)
-
-    def _run_pass(self, one: Pass, driven: torch.Tensor, arrays: Ints) -> tuple[torch.Tensor, torch.Tensor]:
-        """One pass over all vectors: A after the ADC, and where it left its range."""
-        held = self._chip.matrices(arrays, one.sl)
-        rows = torch.from_numpy(one.bl).to(self.device)
-        exact = torch.baddbmm(held.offset[:, None, :], driven, held.effective.index_select(1, rows))
-        if self._noisy:
-            variance = torch.bmm(driven.square(), held.variance.index_select(1, rows)).add_(
-                self._periphery.adc_noise**2
-            )
-            exact += self._periphery.gaussian(variance.sqrt_())
-        return self._periphery.convert(exact)
+        result, seconds = self._multiplier.multiply(bl_voltages, rows, columns, numbers, out)
+        self._chip.clock += seconds
+        return result
 
     def wait(self, seconds: Seconds) -> None:
         """Move the virtual clock."""
         self._refuse_if_closed()
         if not 0.0 <= seconds < math.inf:
             raise OutOfRangeError("seconds", seconds, 0.0, math.inf, "s")
-        self._clock += seconds
+        self._chip.clock += seconds
 
     def safe(self) -> None:
         """Nothing is driven between two calls of a simulator, so all outputs are at 0 V already."""
@@ -279,11 +274,10 @@ class SimBackend:
 
     def save_state(self, path: Path) -> None:
         """Write the state of every cell, the clock and the noise generator to one file."""
-        self._chip.saved_state(self._clock, self._periphery.generator_state).save(Path(path))
+        self._chip.saved_state(self._periphery.generator_state).save(Path(path))
 
     def _restore(self, saved: SavedState) -> None:
         self._chip.restore(saved)
-        self._clock = saved.clock
         if saved.device == self.device.type:
             self._periphery.restore_generator(torch.from_numpy(saved.generator))
         else:
@@ -308,6 +302,18 @@ class SimBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _limits(preset: DevicePreset) -> Limits:
+    """Those of the seam, with pulses as short as the preset's bench makes them."""
+    usual = Limits()
+    period = usual.pulse_period_min * _pace(preset)
+    return replace(usual, pulse_width_min=preset.pulse_width_min, pulse_period_min=period)
+
+
+def _pace(preset: DevicePreset) -> float:
+    """1: pauses over those of an SMU. What pulses faster is taken to rest less in proportion (estimate)."""
+    return min(preset.pulse_width_min / Limits().pulse_width_min, 1.0)
 
 
 def _status(limited: torch.Tensor) -> Ints:

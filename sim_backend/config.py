@@ -4,67 +4,91 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rmhil.errors import ConfigError, UnknownNameError
 from rmhil.wiring import Wiring
-from sim_backend.presets import DevicePreset, device_preset
+from sim_backend.preset_file import find_preset, is_known, label
+from sim_backend.presets import DevicePreset
 from sim_backend.state import IDENTITY, SavedState
+from sim_backend.thermal import REFERENCE_TEMPERATURE
 
 NON_IDEALITIES: Final = (
     "device-spread",
     "cycle-spread",
     "read-noise",
     "telegraph",
+    "retention",
+    "wear",
     "stuck-cells",
-    "lines",
+    "routing",
+    "wire",
     "mux-spread",
-    "converters",
-    "adc-noise",
+    "leakage",
     "tia-offset",
+    "dac-quantisation",
+    "adc-quantisation",
+    "adc-range",
+    "adc-noise",
 )
-"""What can be switched off, each alone. `lines` is wire, routing and its spread; without
-`converters` voltages and currents are exact and there is no range."""
+"""What can be switched off, each alone."""
+
+MVM_ONLY: Final = ("tia-offset", "dac-quantisation", "adc-quantisation", "adc-range", "adc-noise")
+"""Those of them that act in MVMs only: pulses and reads of cells are the same with and without."""
+
+GROUPS: Final = {
+    "lines": ("routing", "wire", "mux-spread"),
+    "converters": ("dac-quantisation", "adc-quantisation", "adc-range"),
+}
+"""Names that stand for several of them: lines without resistance, converters without codes and range."""
 
 
 class SimConfig(BaseModel):
     """What a simulated backend is.
 
     Attributes:
-        n_arrays, n_bl, n_sl: geometry.
+        preset: of the cells: a name, the path of a TOML file (`sim_backend.preset_file`), or the preset itself.
+        n_arrays, n_bl, n_sl: geometry; the lines are those of the preset unless told otherwise.
         seed: of everything that is drawn; one seed is one chip.
-        preset: name of the device preset.
+        temperature: K, of the whole chip.
         device: torch device that computes, e.g. `cpu` or `cuda`.
-        dtype: type of the data plane; cells are always float64.
+        dtype: type of the data plane. Cells are computed in float64 and kept in float32.
         cells_at_once: cells that one `apply` takes; None means any number.
         wiring: routing and converters.
         off: non-idealities that are switched off.
         ideal: all of them off.
+        nonlinear: cells follow `sim_backend.nonlinear.CellCurve` below the read voltage, not Ohm's law. An MVM then
+            takes some hundred times as long.
         state: file of `save_state` to go on from.
+        storage: folder in which the state of the cells is mapped to scratch files, for chips that are larger than
+            the memory; None keeps it there. What is to outlive the process goes through `save_state`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    preset: str | Path | DevicePreset = Field(default="taox180", validate_default=True)
     n_arrays: int = Field(default=1, gt=0)
-    n_bl: int = Field(default=128, gt=0)
-    n_sl: int = Field(default=128, gt=0)
+    n_bl: int = Field(default_factory=lambda given: given["preset"].n_bl, gt=0)
+    n_sl: int = Field(default_factory=lambda given: given["preset"].n_sl, gt=0)
     seed: int = Field(default=0, ge=0)
-    preset: str = "taox180"
+    temperature: float = Field(default=REFERENCE_TEMPERATURE, ge=200.0, le=500.0)
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"
     cells_at_once: int | None = Field(default=None, gt=0)
     wiring: Wiring = Field(default_factory=Wiring)
     off: tuple[str, ...] = ()
     ideal: bool = False
+    nonlinear: bool = False
     state: Path | None = None
+    storage: Path | None = None
 
     @field_validator("preset")
     @classmethod
-    def _known_preset(cls, name: str) -> str:
-        return device_preset(name).name
+    def _known_preset(cls, given: str | Path | DevicePreset) -> DevicePreset:
+        return find_preset(given)
 
     @field_validator("device")
     @classmethod
@@ -80,9 +104,16 @@ class SimConfig(BaseModel):
     @classmethod
     def _known_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in NON_IDEALITIES:
-                raise UnknownNameError("non-ideality", name, NON_IDEALITIES)
-        return tuple(name for name in NON_IDEALITIES if name in names)
+            if name not in NON_IDEALITIES and name not in GROUPS:
+                raise UnknownNameError("non-ideality", name, (*NON_IDEALITIES, *GROUPS))
+        single = {one for name in names for one in GROUPS.get(name, (name,))}
+        return tuple(name for name in NON_IDEALITIES if name in single)
+
+    @model_validator(mode="after")
+    def _only_memory_is_mapped(self) -> Self:
+        if self.storage is not None and torch.device(self.device).type != "cpu":
+            raise ValueError(f"storage is for cells on the CPU, not on {self.device!r}")
+        return self
 
     def has(self, name: str) -> bool:
         """Whether a non-ideality is on."""
@@ -92,28 +123,29 @@ class SimConfig(BaseModel):
 
     @property
     def device_preset(self) -> DevicePreset:
-        """Parameters of the cells."""
-        return device_preset(self.preset)
+        """Parameters of the cells, at the reference temperature."""
+        assert isinstance(self.preset, DevicePreset)  # the validator sees to it
+        return self.preset
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that make the chip, as JSON takes them: a known preset by its name, another one in full."""
+        preset = self.device_preset
+        named = preset.name if is_known(preset) else preset.model_dump(mode="json")
+        return {name: getattr(self, name) for name in IDENTITY} | {"preset": named}
 
     @property
     def effective_wiring(self) -> Wiring:
-        """The wiring with the resistances of `lines` at zero if that is switched off."""
-        if self.has("lines"):
-            return self.wiring
-        return self.wiring.model_copy(
-            update={
-                "bl_routing_resistance": 0.0,
-                "sl_routing_resistance": 0.0,
-                "bl_wire_resistance": 0.0,
-                "sl_wire_resistance": 0.0,
-            }
-        )
+        """The wiring with the resistances that are switched off at zero."""
+        parts = {"routing": "routing_resistance", "wire": "wire_resistance"}
+        gone = [part for name, part in parts.items() if not self.has(name)]
+        return self.wiring.model_copy(update={f"{line}_{part}": 0.0 for part in gone for line in ("bl", "sl")})
 
     @property
     def provenance(self) -> str:
         """Identity for `ArraySpec.provenance`: preset, seed and every setting that is not the default."""
-        parts = [self.preset, f"seed={self.seed}"]
-        for name in ("device", "dtype", "cells_at_once", "ideal", "off"):
+        parts = [label(self.device_preset), f"seed={self.seed}"]
+        for name in ("temperature", "device", "dtype", "cells_at_once", "ideal", "nonlinear", "off"):
             value = getattr(self, name)
             if value != type(self).model_fields[name].get_default():
                 parts.append(f"{name}={'+'.join(value) if name == 'off' else value}")
@@ -155,8 +187,13 @@ def _settings_of_state(given: dict[str, Any]) -> dict[str, Any]:
     path = Path(given["state"])
     saved = SavedState.load(path).settings
     for name in IDENTITY:
-        if name in given and given[name] != saved[name]:
-            raise ConfigError(f"{path} was saved with {name} = {saved[name]!r}, not {given[name]!r}")
+        if name not in given:
+            continue
+        asked, kept = given[name], saved[name]
+        if name == "preset":
+            asked, kept = (label(find_preset(one)) for one in (asked, kept))
+        if asked != kept:
+            raise ConfigError(f"{path} was saved with {name} = {kept!r}, not {asked!r}")
     return {name: saved[name] for name in IDENTITY}
 
 

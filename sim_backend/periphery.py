@@ -1,6 +1,7 @@
-"""Drivers and converters: DAC codes, TIA offset, ADC codes and range, and the time they take.
+"""Drivers and converters: DAC codes, offset currents, ADC codes and range, and the time they take.
 
-SL currents are referred to the ADC's input: one code is `wiring.adc_lsb` amperes.
+Voltages are counted in codes of the DAC from that of the virtual ground, SL currents in codes of the ADC, one of
+which is `wiring.adc_lsb` amperes at its input. Without quantisation codes are not whole numbers.
 """
 
 from __future__ import annotations
@@ -9,97 +10,120 @@ import math
 
 import torch
 
-from rmhil.backend import Ints
+from rmhil.backend import Floats, Ints
 from rmhil.units import Amperes, Seconds
 from rmhil.wiring import Wiring
 from sim_backend.config import SimConfig
+from sim_backend.noise import Noise
 from sim_backend.presets import PeripheryPreset
-from sim_backend.rng import Stream, keys, normal, stream_seed
+from sim_backend.rng import Stream, keys, normal
 
 
-def drive(voltages: torch.Tensor, wiring: Wiring) -> torch.Tensor:
-    """Voltages (V) that the DAC puts out: the nearest of its codes, counted from that of the virtual ground."""
-    return torch.round(voltages / wiring.dac_lsb) * wiring.dac_lsb
-
-
-def convert(currents: torch.Tensor, wiring: Wiring) -> tuple[torch.Tensor, torch.Tensor]:
-    """Quantise SL currents to ADC codes; what lies beyond the last code is flagged, never hidden.
-
-    Returns:
-        A, multiples of the LSB; bool, true where the code is an end of the range in place of the value.
-    """
-    codes = currents.div(wiring.adc_lsb).round_()
-    half = 2 ** (wiring.adc_bits - 1)
-    if codes.numel() and bool((codes.amin() >= -half) & (codes.amax() <= half - 1)):
-        return codes.mul_(wiring.adc_lsb), torch.zeros_like(codes, dtype=torch.bool)
-    inside = codes.clamp(-half, half - 1)
-    return inside * wiring.adc_lsb, inside != codes
+def adc_ends(wiring: Wiring) -> tuple[int, int]:
+    """First and last code of the ADC: two's complement."""
+    half: int = 2 ** (wiring.adc_bits - 1)
+    return -half, half - 1
 
 
 class Periphery:
-    """The drivers and converters of one simulated backend, with what was drawn for them."""
+    """The drivers and converters of one simulated backend, with what was drawn for them.
+
+    Attributes:
+        noise: the generators of the noise of MVMs.
+        dac_lsb, adc_lsb: V and A of one code, as tensors: torch takes a number in several times as slowly.
+        adc_noise: standard deviation of one conversion, in codes.
+    """
 
     def __init__(self, config: SimConfig, preset: PeripheryPreset) -> None:
         self._config = config
         self._preset = preset
         self._wiring = config.wiring
         self._device = torch.device(config.device)
-        self._exact = not config.has("converters")
-        self._generator = torch.Generator(device=self._device)
-        self._generator.manual_seed(stream_seed(config.seed, Stream.MVM) >> 1)
-        self._offsets = self._tia_offsets()
-        self.adc_noise: Amperes = preset.adc_noise_lsb * self._wiring.adc_lsb if config.has("adc-noise") else 0.0
+        self.noise = Noise(config.seed, self._device)
+        dtype = torch.float64 if config.dtype == "float64" else torch.float32
+        self.dac_lsb = torch.tensor(self._wiring.dac_lsb, dtype=dtype)
+        self.adc_lsb = torch.tensor(self._wiring.adc_lsb, dtype=dtype)
+        self.adc_noise = preset.adc_noise_lsb if config.has("adc-noise") else 0.0
+        self._rounds_voltages = config.has("dac-quantisation")
+        self._rounds_currents = config.has("adc-quantisation")
+        self._ends = adc_ends(self._wiring) if config.has("adc-range") else None
+        self._extremes = (torch.empty((), dtype=dtype), torch.empty((), dtype=dtype))
+        off_channels = preset.mux_channels - 1 if config.has("leakage") else 0
+        self._leakage: Amperes = preset.mux_leakage * math.sqrt(off_channels)
+        self._tia_offset = preset.tia_offset if config.has("tia-offset") else 0.0
 
-    def _tia_offsets(self) -> torch.Tensor:
-        """Input offset of every TIA in V, (arrays, channels), float64."""
-        shape = (self._config.n_arrays, self._wiring.sl_channels)
-        if not self._config.has("tia-offset"):
-            return torch.zeros(shape, dtype=torch.float64, device=self._device)
-        array = torch.arange(shape[0])[:, None].expand(shape)
-        channel = torch.arange(shape[1]).expand(shape)
-        drawn = normal(
-            keys(self._config.seed, array, torch.zeros(shape, dtype=torch.int64), channel), Stream.TIA_OFFSET
-        )
-        return (drawn * self._preset.tia_offset).to(self._device)
+    def offset_currents(self, arrays: Ints, sl: Ints, effective: torch.Tensor, bl_source: Floats) -> torch.Tensor:
+        """Currents (A) that one conversion of each SL has at zero input.
 
-    def offset_currents(self, arrays: Ints, sl: Ints, column: torch.Tensor) -> torch.Tensor:
-        """Currents (A) that the TIAs' input offsets add to one conversion of each SL.
-
-        An offset is amplified by the noise gain `1 + R_f G_column`, so it changes with what is
-        programmed. SLs of different banks share a TIA.
+        The TIAs' input offsets are amplified by the noise gain `1 + R_f G_column`, so they change with what is
+        programmed; SLs of different banks share a TIA. The off channels of the multiplexers leak into the TIAs'
+        inputs, and into the BLs, which that raises by the leakage times the resistance to their drivers.
 
         Args:
             arrays: their numbers.
             sl: numbers of the SLs.
-            column: S from each SL to ground, (arrays, SLs).
+            effective: S, (arrays, n_bl, SLs), float64.
+            bl_source: ohm between every BL and its driver, (arrays, n_bl), float64.
         """
-        chosen, channels = (torch.from_numpy(part).to(self._device) for part in (arrays, sl % self._wiring.sl_channels))
-        offsets = self._offsets[chosen[:, None], channels]
-        return offsets.to(column.dtype) * (1.0 / self._wiring.tia_resistance + column)
+        array = torch.from_numpy(arrays).to(self._device)[:, None]
+        column = torch.from_numpy(sl).to(self._device)
+        offsets = self._drawn(Stream.TIA_OFFSET, array, column % self._wiring.sl_channels) * self._tia_offset
+        amplified = offsets * (1.0 / self._wiring.tia_resistance + effective.sum(dim=1))
+        row = torch.arange(effective.shape[1], device=self._device)
+        raised = self.leakage(Stream.BL_LEAKAGE, array, row) * torch.from_numpy(bl_source).to(self._device)
+        through_cells = torch.bmm(raised[:, None, :], effective).squeeze(1)
+        return amplified + through_cells + self.leakage(Stream.SL_LEAKAGE, array, column)
+
+    def leakage(self, stream: Stream, array: torch.Tensor, line: torch.Tensor) -> torch.Tensor:
+        """Current (A, float64) that the off channels of a line's multiplexer drive into it; the numbers broadcast."""
+        return self._drawn(stream, array, line) * self._leakage
+
+    def _drawn(self, stream: Stream, array: torch.Tensor, line: torch.Tensor) -> torch.Tensor:
+        """Standard normal draws that belong to lines of arrays."""
+        return normal(keys(self._config.seed, array, torch.zeros_like(line), line), stream)
+
+    def drive(self, voltages: torch.Tensor, codes: torch.Tensor) -> None:
+        """Turn voltages (V) into the nearest codes of the DAC, in `codes`."""
+        torch.div(voltages, self.dac_lsb, out=codes)
+        if self._rounds_voltages:
+            codes.round_()
+
+    def convert(
+        self, currents: torch.Tensor, spare: torch.Tensor, *, look: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Turn currents, counted in codes of the ADC, into the nearest of its codes.
+
+        Args:
+            currents: are overwritten.
+            spare: of the same shape, may be overwritten.
+            look: whether to look first if any is out of range at all.
+
+        Returns:
+            Codes, in one of the two; bool, true where the code is an end of the range in place of the value, or None,
+            where it nowhere is.
+        """
+        if self._rounds_currents:
+            currents.round_()
+        if self._ends is None or (look and self._are_inside(currents, *self._ends)):
+            return currents, None
+        low, high = self._ends
+        codes = torch.clamp(currents, low, high, out=spare)
+        return codes, torch.ne(codes, currents)
+
+    def _are_inside(self, currents: torch.Tensor, low: int, high: int) -> bool:
+        if currents.numel() == 0:
+            return True
+        least, most = torch.aminmax(currents, out=self._extremes)
+        return bool(low <= least.item() and most.item() <= high)
 
     @property
     def generator_state(self) -> torch.Tensor:
         """Where the noise of MVMs has got to."""
-        return self._generator.get_state()
+        return self.noise.state
 
     def restore_generator(self, state: torch.Tensor) -> None:
         """Go on from `generator_state`."""
-        self._generator.set_state(state)
-
-    def drive(self, voltages: torch.Tensor) -> torch.Tensor:
-        """Voltages (V) at the BL drivers."""
-        return voltages if self._exact else drive(voltages, self._wiring)
-
-    def convert(self, currents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Currents (A) after the ADC, and where it left its range."""
-        if self._exact:
-            return currents, torch.zeros_like(currents, dtype=torch.bool)
-        return convert(currents, self._wiring)
-
-    def gaussian(self, deviation: torch.Tensor) -> torch.Tensor:
-        """Normal noise of the given standard deviations; repeatable by seed and order of calls."""
-        drawn = torch.randn(deviation.shape, generator=self._generator, dtype=deviation.dtype, device=self._device)
-        return drawn.mul_(deviation)
+        self.noise.restore(state)
 
     def pass_time(self, n_bl: int, n_sl: int) -> Seconds:
         """Time (s) of one vector of one pass.

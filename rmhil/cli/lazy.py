@@ -40,11 +40,13 @@ class Source:
     function: str
 
     def short_help(self) -> str:
-        """First line of the function's docstring, without importing its module."""
+        """First line of the function's docstring, without importing its module or the packages around it."""
+        package, *inner = self.module.split(".")
+        spec = find_spec(package)
+        folders = (spec.submodule_search_locations if spec is not None else None) or [""]
         try:
-            spec = find_spec(self.module)
-            text = Path(spec.origin or "").read_text(encoding="utf-8") if spec is not None else ""
-        except (ImportError, OSError, ValueError):
+            text = Path(folders[0], *inner).with_suffix(".py").read_text(encoding="utf-8")
+        except (OSError, ValueError):  # ValueError: a module in no package
             text = ""
         for node in ast.parse(text).body:
             if isinstance(node, ast.FunctionDef) and node.name == self.function:

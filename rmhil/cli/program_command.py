@@ -5,17 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from rmhil.cli import options
 from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
 from rmhil.cli.inputs import check_fits, load_numbers
 from rmhil.cli.session import Place, Session, session
+from rmhil.errors import ConfigError
 from rmhil.program_report import ProgramInterruptedError
+from rmhil.run_record import write_text
+from rmhil.write_verify import Adaptive, Population
+from rmhil.write_verify.pilot import CELLS_MIN
 
 if TYPE_CHECKING:
     from rmhil.crossbar import Crossbar
     from rmhil.program_report import ProgramReport
+
+POPULATION_NAME = "population.json"
+"""File of a run that keeps what the adaptive policy knew of the population, if that was learnt."""
 
 
 def program(
@@ -43,6 +51,19 @@ def program(
             help="RESET every cell first, also those in tolerance; erasing takes up to 8 pulses beyond --max-pulses.",
         ),
     ] = False,
+    pilot: Annotated[
+        int | None,
+        typer.Option(
+            "--pilot",
+            min=CELLS_MIN,
+            help="First learn on so many cells of the map what their kind is like, for the adaptive policy; the run "
+            "keeps it as population.json.",
+        ),
+    ] = None,
+    population: Annotated[
+        Path | None,
+        typer.Option("--population", metavar="FILE.json", help="What an earlier --pilot has learnt."),
+    ] = None,
     averages: options.Averages = 1,
     region: options.Region = None,
     backend: options.BackendName = None,
@@ -60,17 +81,19 @@ def program(
     Example: rmhil program letters.npy --tolerance 2e-6 --seed 7
     """
     wanted = load_numbers(target)
+    knowledge = _knowledge(policy, pilot, population)
     settings: dict[str, Any] = {
         "tolerance": tolerance,
-        "policy": policy,
         "max_pulses": max_pulses,
         "rewrite": rewrite,
         "averages": averages,
     }
     place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
-    with session(ctx, place, "program", settings | {"target": target, "region": region}) as work:
+    asked = {"policy": policy, "pilot": pilot, "population": population, "target": target, "region": region}
+    with session(ctx, place, "program", settings | asked) as work:
         crossbar = work.crossbar(region)
         check_fits("target", wanted, crossbar.shape, region)
+        crossbar.check_target(wanted, tolerance)
         if not as_json:
             output_console().print(work.header, soft_wrap=True)
         with progress_bar(shown=not as_json) as bar:
@@ -79,21 +102,47 @@ def program(
             def progress(done: int, total: int, text: str) -> None:
                 bar(done, total, f"{text}, {work.ledger.counts.pulses - before:,} pulses")
 
+            if pilot is not None:
+                knowledge = crossbar.learn_population(pilot, ~np.isnan(wanted), progress)
             try:
-                report = crossbar.program(wanted, progress=progress, **settings)
+                chosen = policy if knowledge is None else Adaptive(population=knowledge)
+                report = crossbar.program(wanted, policy=chosen, progress=progress, **settings)
             except ProgramInterruptedError as interrupt:
-                _keep(work, crossbar, interrupt.report)
+                _keep(work, crossbar, interrupt.report, knowledge)
                 raise
-        _keep(work, crossbar, report)
+        _keep(work, crossbar, report, knowledge)
     if as_json:
-        print_json({"run": work.run.path, "provenance": report.provenance} | summary(report))
+        print_json({"run": work.run.path, "provenance": report.provenance} | summary(report) | _pilot(knowledge))
     else:
-        _print(work, report)
+        _print(work, report, knowledge)
 
 
-def _keep(work: Session, crossbar: Crossbar, report: ProgramReport) -> None:
+def _knowledge(policy: str, pilot: int | None, population: Path | None) -> Population | None:
+    """What is known of the population from a file; None where it is to be learnt, or estimated.
+
+    Raises:
+        ConfigError: options that exclude one another, or no such file.
+    """
+    given = [name for name, value in (("--pilot", pilot), ("--population", population)) if value is not None]
+    if len(given) == 2:
+        raise ConfigError("--pilot and --population exclude one another: a population is learnt, or read from a file")
+    if given and policy != Adaptive().name:
+        raise ConfigError(f"{given[0]} is for the policy adaptive, not {policy}")
+    return None if population is None else Population.load(population)
+
+
+def _pilot(knowledge: Population | None) -> dict[str, Any]:
+    """What the knowledge of the population cost, beside the report."""
+    if knowledge is None:
+        return {}
+    return {"pilot": {name: getattr(knowledge, f"pilot_{name}") for name in ("cells", "pulses", "reads")}}
+
+
+def _keep(work: Session, crossbar: Crossbar, report: ProgramReport, knowledge: Population | None) -> None:
     work.keep_map("program", report, crossbar)
-    work.step(**summary(report))
+    if knowledge is not None:
+        write_text(work.run.path / POPULATION_NAME, knowledge.to_json())
+    work.step(**summary(report), **_pilot(knowledge))
 
 
 def summary(report: ProgramReport) -> dict[str, Any]:
@@ -112,7 +161,7 @@ def summary(report: ProgramReport) -> dict[str, Any]:
     }
 
 
-def _print(work: Session, report: ProgramReport) -> None:
+def _print(work: Session, report: ProgramReport, knowledge: Population | None) -> None:
     pulses = ", ".join(f"{int(count.sum()):,} {kind.upper()}" for kind, count in report.pulses.items())
     output_console().print(f"[bold]{report}[/]", soft_wrap=True)
     facts = {
@@ -121,4 +170,7 @@ def _print(work: Session, report: ProgramReport) -> None:
         "time on the array": f"{report.seconds:,.3f} s",
         "run": work.run.path,
     }
+    if knowledge is not None:
+        cost = f"{knowledge.pilot_pulses:,} SET and RESET pulses, {knowledge.pilot_reads:,} further reads"
+        facts["population"] = f"learnt on {knowledge.pilot_cells} cells with {cost}"
     print_facts("", facts)

@@ -14,7 +14,7 @@ from rmhil.crossbar import Crossbar
 from rmhil.errors import ConfigError, NotFiniteError, NotProgrammedError, ShapeError, UnknownNameError
 from rmhil.ledger import DEPLOYMENT, Ledger
 from rmhil.mapping import DifferentialPair, Mapping
-from rmhil.nn.deployment import Deployment, Matrices, Recipe, check_apart
+from rmhil.nn.deployment import Deployment, Matrices, Placement, Recipe, check_apart
 from rmhil.nn.layers import (
     AnalogConv2d,
     AnalogLayer,
@@ -25,7 +25,7 @@ from rmhil.nn.layers import (
     matrices_of,
 )
 from rmhil.nn.lora import connect_ledger
-from rmhil.nn.tiles import MapSource
+from rmhil.nn.tiles import MapSource, Tile
 from rmhil.program_report import ProgramReport, Progress
 from rmhil.units import Siemens
 from rmhil.write_verify import AnyPolicy
@@ -112,6 +112,29 @@ def convert(
     return chip
 
 
+def placed(
+    model: nn.Module,
+    arrays: Sequence[Crossbar],
+    *,
+    digital: Sequence[str] = (),
+    mapping: Mapping | None = None,
+) -> Placement:
+    """Where `convert` would put a model: shapes decide, weights do not. Nothing is driven.
+
+    Args:
+        model: an ordinary torch module.
+        arrays: where its weights are to go.
+        digital: names of layers that stay digital.
+        mapping: as for `convert`.
+
+    Raises:
+        UnknownNameError, ConfigError, PlacementError, NotFiniteError: as `convert`.
+    """
+    check_apart(arrays)
+    recipe = Recipe() if mapping is None else Recipe(mapping=mapping)
+    return Deployment(arrays, recipe, _weights_of(_chosen(model, digital))).placement
+
+
 def attach(
     model: nn.Module,
     arrays: Sequence[Crossbar],
@@ -120,6 +143,7 @@ def attach(
     digital: Sequence[str] = (),
     input_range: InputRange = "dynamic",
     weight_max: Dict[str, Sequence[float]] | None = None,
+    tiles: Dict[str, Sequence[Tile]] | None = None,
 ) -> nn.Module:
     """Take up a model whose weights are on the arrays already: its cells are read, and none is pulsed.
 
@@ -130,6 +154,8 @@ def attach(
         digital: names of layers that are not on arrays.
         input_range: as `convert`.
         weight_max: largest magnitude that each tile was scaled for, by layer; None: that of its weights.
+        tiles: where each layer lies, as in the `placement` of what programmed it; None: where `convert` puts it on
+            arrays that are wired like these.
 
     Returns:
         The model, as `convert` returns it, but with no reports.
@@ -137,7 +163,7 @@ def attach(
     Raises:
         ConfigError, UnknownNameError, PlacementError, NotFiniteError, OutOfRangeError: as `convert`; nothing was
             driven.
-        ConfigError, ShapeError: `weight_max` was made for other layers or other arrays; nothing was driven.
+        ConfigError, ShapeError: `weight_max` or `tiles` was made for other layers or other arrays; nothing was driven.
         OutOfRangeError: `weight_max` leaves no room for the weights; nothing was driven.
         OverRangeError, BackendUnavailableError: from reading the cells.
 
@@ -148,9 +174,10 @@ def attach(
     _check_free(model)
     chosen = _chosen(model, digital)
     weights = _weights_of(chosen)
-    if weight_max is not None and set(weight_max) != set(weights):
-        raise ConfigError(f"weight_max is for the layers {sorted(weight_max)}, but {sorted(weights)} are on arrays")
-    deployment = Deployment([each.counted_in(arrays[0].ledger) for each in arrays], recipe, weights)
+    for what, given in (("weight_max", weight_max), ("tiles", tiles)):
+        if given is not None and set(given) != set(weights):
+            raise ConfigError(f"{what} is for the layers {sorted(given)}, but {sorted(weights)} are on arrays")
+    deployment = Deployment([each.counted_in(arrays[0].ledger) for each in arrays], recipe, weights, tiles)
     for name, matrix in deployment.matrices.items():
         if weight_max is not None:
             matrix.scale_for(weight_max[name], weights[name])

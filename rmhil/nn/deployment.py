@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, get_args
 
 import numpy as np
@@ -13,7 +13,7 @@ from rmhil.backend import Floats
 from rmhil.checks import whole_number
 from rmhil.crossbar import Crossbar
 from rmhil.errors import ConfigError, UnknownNameError
-from rmhil.mapping import Mapping, blocks
+from rmhil.mapping import DifferentialPair, Mapping, blocks
 from rmhil.nn.tiles import MapSource, MatrixOnArrays, Tile
 from rmhil.placement import Bin, Rectangle, Site, passes, place
 from rmhil.program_report import Outcome, ProgramReport, Progress
@@ -32,7 +32,7 @@ _FAULTY = (*_FAULTY_FOR_GOOD, Outcome.OUT_OF_PULSES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How weights are written and measured.
+    """How weights are written and measured; the defaults are those of `rmhil.nn.convert`.
 
     Attributes:
         mapping: weights to conductances.
@@ -44,14 +44,14 @@ class Recipe:
         compensate: let other cells of the same weight make up for cells that cannot be programmed.
     """
 
-    mapping: Mapping
-    tolerance: Siemens
-    policy: str | AnyPolicy
-    max_pulses: int
-    source: MapSource
-    averages: int
-    correct_lines: bool
-    compensate: bool
+    mapping: Mapping = field(default_factory=DifferentialPair)
+    tolerance: Siemens = 1e-6
+    policy: str | AnyPolicy = "adaptive"
+    max_pulses: int = 200
+    source: MapSource = "verify reads"
+    averages: int = 4
+    correct_lines: bool = True
+    compensate: bool = True
 
     def __post_init__(self) -> None:
         if isinstance(self.mapping, type) or not isinstance(self.mapping, Mapping):
@@ -104,6 +104,12 @@ class Deployment:
 
     A handle: copies of the model share it, and a pickled model loses it.
 
+    Args:
+        crossbars: the arrays; earlier ones are filled first.
+        recipe: how.
+        weights: by layer name.
+        tiles: where each layer lies; None: where they fit.
+
     Attributes:
         crossbars: the arrays.
         matrices: what is on them, by layer name.
@@ -111,12 +117,19 @@ class Deployment:
         reports: of the last programming, one a crossbar.
     """
 
-    def __init__(self, crossbars: Sequence[Crossbar], recipe: Recipe, weights: Matrices) -> None:
+    def __init__(
+        self,
+        crossbars: Sequence[Crossbar],
+        recipe: Recipe,
+        weights: Matrices,
+        tiles: Dict[str, Sequence[Tile]] | None = None,
+    ) -> None:
         self.crossbars, self.recipe = list(crossbars), recipe
         self._bins = tuple(each for number, crossbar in enumerate(crossbars) for each in _bins(number, crossbar))
+        placed = _placed(weights, self.crossbars, self._bins, recipe.mapping) if tiles is None else tiles
         self.matrices = {
-            name: MatrixOnArrays(self.crossbars, tiles, recipe.mapping, weights[name].shape)
-            for name, tiles in _placed(weights, self.crossbars, self._bins, recipe.mapping).items()
+            name: MatrixOnArrays(self.crossbars, parts, recipe.mapping, weights[name].shape)
+            for name, parts in placed.items()
         }
         self.reports: list[ProgramReport] = []
         self._faulty = self._held_by(())

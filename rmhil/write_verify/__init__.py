@@ -1,7 +1,7 @@
 """Write-verify: pulse, read, compare; repeat until a cell is in tolerance or out of pulses.
 
-`policy` says what a policy is, `incremental` and `adaptive` are the two that come with rmhil, `ramps`
-forms and erases, `cell_run` is the loop.
+`policy` says what a policy is, `incremental` and `adaptive` are the two that come with rmhil. `population` is what
+`adaptive` knows beforehand, and `pilot` learns it. `ramps` forms and erases, `cell_run` is the loop.
 """
 
 from __future__ import annotations
@@ -9,9 +9,22 @@ from __future__ import annotations
 from rmhil.errors import UnknownNameError
 from rmhil.write_verify.adaptive import Adaptive
 from rmhil.write_verify.incremental import Incremental
-from rmhil.write_verify.policy import AnyPolicy, PerCell, Policy, Silence
+from rmhil.write_verify.policy import AnyPolicy, PerCell, Policy, Silence, Verdict
+from rmhil.write_verify.population import LinePrior, Population
 
-__all__ = ["Adaptive", "AnyPolicy", "Incremental", "PerCell", "Policy", "Silence", "find_policy", "policy_names"]
+__all__ = [
+    "Adaptive",
+    "AnyPolicy",
+    "Incremental",
+    "LinePrior",
+    "PerCell",
+    "Policy",
+    "Population",
+    "Silence",
+    "Verdict",
+    "find_policy",
+    "policy_names",
+]
 
 _POLICIES: dict[str, AnyPolicy] = {"adaptive": Adaptive(), "incremental": Incremental()}
 

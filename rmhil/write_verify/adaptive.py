@@ -1,9 +1,10 @@
-"""A policy that learns how each cell answers, from that cell's own pulses.
+"""A policy that learns how each cell answers, from what its population shows and from that cell's own pulses.
 
-Two straight lines are learnt for each cell: the conductance that a SET leaves against its gate voltage,
-and the one that a RESET leaves against its amplitude. Too low: SET at the gate voltage whose line is at
-the target. Too high: RESET at the amplitude whose line is there. A SET only raises and a RESET only
-lowers a cell, so one that did not move says no more than that its level lies on the other side.
+Two straight lines are believed of each cell, with what is uncertain of them: the conductance that a SET leaves
+against its gate voltage, and the one down to which a RESET lowers against its amplitude. They start as
+the `Population` has them, and every pulse of the cell sharpens them by Bayes' rule: also one that moved
+nothing, which says on what side its line lies. What a cell holds is a belief as well, from every reading since its
+last pulse. A cell is left when it is likely enough to be in tolerance, now and after the pause.
 """
 
 from __future__ import annotations
@@ -11,23 +12,34 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtr
 
 from rmhil.backend import ArraySpec, Floats, Ints, Operation, Pulses, Status
-from rmhil.units import Siemens, Volts
+from rmhil.checks import whole_number
+from rmhil.errors import OutOfRangeError
+from rmhil.units import Seconds, Siemens, Volts
 from rmhil.write_verify.levels import highest_level, pulses_at
 from rmhil.write_verify.line_fit import LineFit
-from rmhil.write_verify.policy import Mask, PerCell, Silence
+from rmhil.write_verify.policy import Mask, PerCell, Silence, Verdict
+from rmhil.write_verify.population import LinePrior, Population
+from rmhil.write_verify.response import bounded, fall_share, reset_line_at
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveState(PerCell):
-    """What is known of each cell.
+    """What is believed of each cell.
 
     Attributes:
         spec: of the backend.
+        population: what all cells have in common.
         tolerance: S.
         target: S.
-        before: S, reading before the last pulse.
+        literal: where the tolerance is finer than noise and drift: readings are then taken at their word.
+        mean, variance: S and S^2, conductance of the cell, from all readings since its last pulse.
+        normal: whether the last reading is valid.
+        reads: readings since the last pulse.
+        rested: whether the pause has passed since the last pulse.
+        before, before_variance: S and S^2, conductance before the last pulse; NaN where it was not known.
         operation: of the last pulse; -1 before the first.
         level: V, gate voltage of the last SET or amplitude of the last RESET.
         set_line: conductance in S against the gate voltage of a SET.
@@ -37,9 +49,17 @@ class AdaptiveState(PerCell):
     """
 
     spec: ArraySpec
+    population: Population
     tolerance: Siemens
     target: Floats
+    literal: Mask
+    mean: Floats
+    variance: Floats
+    normal: Mask
+    reads: Ints
+    rested: Mask
     before: Floats
+    before_variance: Floats
     operation: Ints
     level: Floats
     set_line: LineFit
@@ -47,108 +67,235 @@ class AdaptiveState(PerCell):
     unanswered: Ints
     silence: Silence
 
-    @property
-    def stuck(self) -> Mask:
-        """As `PolicyState.stuck`."""
-        return self.silence.both
+    def noise(self, conductance: Floats) -> Floats:
+        """S^2: variance of one reading."""
+        of_reads = self.population.read_floor**2 + (self.population.read_share * conductance) ** 2
+        return np.where(self.literal, (self.tolerance * _LITERAL) ** 2, of_reads)
+
+    def scatter(self, line: LinePrior) -> Floats:
+        """S^2: variance from pulse to pulse."""
+        return np.where(self.literal, self.tolerance**2, line.scatter**2)
+
+    def drift(self, conductance: Floats) -> tuple[Floats, Floats]:
+        """S and S^2: by how much a cell will have changed after the pause."""
+        population = self.population
+        spread = population.drift_spread**2 + (population.drift_spread_share * conductance) ** 2
+        return np.where(self.literal, 0.0, population.drift_share * conductance), np.where(self.literal, 0.0, spread)
+
+    def later(self, pauses: Floats | float) -> tuple[Floats, Floats]:
+        """S and S^2: the belief of each cell when it has drifted so many times as far as in the pause."""
+        change, spread = self.drift(self.mean)
+        return self.mean + pauses * change, self.variance + pauses**2 * spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adaptive:
-    """The adaptive policy and its first guesses (estimates for 1T1R TaOx cells, replaced by what a cell shows).
+    """The adaptive policy: what it knows of the population, and how it decides.
+
+    The numbers that decide were chosen on the simulator's `taox180` cells alone, for few pulses at 1 uS.
 
     Attributes:
         name: of the policy.
+        population: learnt by `Crossbar.learn_population`, or kept in a file; None takes `Population.estimate`.
         set_amplitude: V on the BL during a SET (estimate, range 1.5 to 2.5).
-        gate_origin: V, where the first guess of a SET holds.
-        gate_level: S, conductance that a SET at `gate_origin` leaves, and its standard deviation.
-        gate_slope: S/V by which a higher gate voltage raises it, and its standard deviation.
         gate_stop: V, highest gate voltage of a SET; well above the window.
-        reset_origin: V, where the first guess of a RESET holds.
-        reset_level: S, conductance that a RESET at `reset_origin` leaves, and its standard deviation.
-        reset_slope: S/V by which a higher amplitude lowers it, and its standard deviation.
+        sure: 1, probability of being in tolerance at which a rested cell is done.
+        hopeful: 1, probability at which a cell is worth another reading rather than a pulse.
+        most_reads: readings after one pulse; a cell that is still unsure then is pulsed.
+        set_caution: 1, how many times worse it is to end above the target by a SET than below it.
         first_raise: V, by how much at least a pulse that was not answered is outdone by the next of its kind;
             doubled each time, so that a stuck cell is soon known.
         response: S, a change below this in answer to a strong pulse is no answer.
     """
 
     name: str = "adaptive"
+    population: Population | None = None
     set_amplitude: Volts = 2.0
-    gate_origin: Volts = 2.0
-    gate_level: tuple[Siemens, Siemens] = (40e-6, 15e-6)
-    gate_slope: tuple[float, float] = (32e-6, 10e-6)
-    gate_stop: Volts = 4.0
-    reset_origin: Volts = 1.5
-    reset_level: tuple[Siemens, Siemens] = (45e-6, 15e-6)
-    reset_slope: tuple[float, float] = (70e-6, 25e-6)
+    gate_stop: Volts = 4.5
+    sure: float = 0.99
+    hopeful: float = 0.5
+    most_reads: int = 6
+    set_caution: float = 1.5
     first_raise: Volts = 0.02
     response: Siemens = 1e-6
 
-    def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens, conductance: Floats) -> AdaptiveState:
-        """As `Policy.start`."""
+    def __post_init__(self) -> None:
+        whole_number("most_reads", self.most_reads)
+        for name in ("sure", "hopeful"):
+            share = getattr(self, name)
+            if not 0.0 < share < 1.0:  # written this way, NaN fails too
+                raise OutOfRangeError(name, share, 0.0, 1.0, "")
+
+    @property
+    def pause(self) -> Seconds:
+        """As `Policy.pause`."""
+        return _PAUSE if self.population is None else self.population.pause
+
+    def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens) -> AdaptiveState:
+        """As `Policy.start`. A cell that was not pulsed yet has rested."""
         n = len(target)
-        return AdaptiveState(
+        population = self.population or Population.estimate(spec)
+        state = AdaptiveState(
             spec,
+            population,
             tolerance,
             target,
-            conductance,
+            literal=np.zeros(n, dtype=bool),
+            mean=np.full(n, np.nan),
+            variance=np.full(n, np.nan),
+            normal=np.ones(n, dtype=bool),
+            reads=np.zeros(n, dtype=np.int64),
+            rested=np.ones(n, dtype=bool),
+            before=np.full(n, np.nan),
+            before_variance=np.full(n, np.nan),
             operation=np.full(n, -1, dtype=np.int64),
             level=np.zeros(n),
-            set_line=_first_guess(n, self.gate_origin, self.gate_level, self.gate_slope),
-            reset_line=_first_guess(n, -self.reset_origin, self.reset_level, self.reset_slope),
+            set_line=LineFit.prior(n, population.set_line),
+            reset_line=LineFit.prior(n, population.reset_line),
             unanswered=np.zeros(n, dtype=np.int64),
             silence=Silence.none(n),
         )
+        return replace(state, literal=tolerance < np.sqrt(state.noise(target) + state.drift(target)[1]))
 
-    def step(self, state: AdaptiveState, conductance: Floats, status: Ints) -> tuple[AdaptiveState, Pulses]:
-        """As `Policy.step`."""
-        state = self._learn(state, conductance, status)
-        too_high = (conductance > state.target) | (status != Status.NORMAL)
+    def judge(self, state: AdaptiveState, conductance: Floats, status: Ints) -> tuple[AdaptiveState, Ints]:
+        """As `Policy.judge`: by the probability that the cell is in tolerance once it has rested."""
+        state = self._take_in(state, conductance, status)
+        mean, variance = state.later(np.where(state.rested, _AFTER, 1.0 + _AFTER))
+        off, sigma = mean - state.target, np.sqrt(variance)
+        chance = ndtr((state.tolerance - off) / sigma) - ndtr((-state.tolerance - off) / sigma)
+        hopeful = state.normal & (chance >= self.hopeful)
+        verdict = np.full(len(off), Verdict.PULSE, dtype=np.int64)
+        verdict[state.silence.both] = Verdict.STUCK
+        verdict[hopeful & state.rested & (state.reads < self.most_reads)] = Verdict.READ
+        verdict[hopeful & state.rested & (chance >= self.sure)] = Verdict.DONE
+        rests = hopeful & ~state.rested
+        verdict[rests] = Verdict.REST
+        mean, variance = state.later(1.0)
+        following = replace(
+            state,
+            mean=np.where(rests, mean, state.mean),
+            variance=np.where(rests, variance, state.variance),
+            rested=state.rested | rests,
+        )
+        return following, verdict
+
+    def _take_in(self, state: AdaptiveState, conductance: Floats, status: Ints) -> AdaptiveState:
+        """The belief of each cell after one more reading, and whether its last pulse was answered at all."""
+        noise, first = state.noise(conductance), state.reads == 0
+        gain = np.where(first, 1.0, state.variance / (state.variance + noise))
+        mean = np.where(first, conductance, state.mean + gain * (conductance - state.mean))
+        stop = highest_level(state.spec, state.operation, self.gate_stop)
+        strong = first & (state.operation >= 0) & (state.level >= stop)
+        moved = first & (np.abs(conductance - state.before) > self.response)
+        return replace(
+            state,
+            mean=mean,
+            variance=np.where(first, noise, (1.0 - gain) * state.variance),
+            normal=status == Status.NORMAL,
+            reads=state.reads + 1,
+            silence=state.silence.after(state.operation, strong, moved),
+        )
+
+    def step(self, state: AdaptiveState) -> tuple[AdaptiveState, Pulses]:
+        """As `Policy.step`: learn from the last pulse, and aim the next one."""
+        state = _learn(state)
+        too_high = (state.mean > state.target) | ~state.normal
         wanted = np.where(too_high, Operation.RESET, Operation.SET).astype(np.int64)
         operation = state.silence.choose(wanted)
         stop = highest_level(state.spec, operation, self.gate_stop)
         level = np.where(operation == wanted, np.minimum(self._level(state, operation), stop), stop)
-        unanswered = np.where(operation == state.operation, state.unanswered, 0)
-        following = replace(state, before=conductance, operation=operation, level=level, unanswered=unanswered)
+        following = replace(
+            state,
+            before=np.where(state.normal, state.mean, np.nan),
+            before_variance=state.variance,
+            operation=operation,
+            level=level,
+            unanswered=np.where(operation == state.operation, state.unanswered, 0),
+            reads=np.zeros_like(state.reads),
+            rested=np.zeros_like(state.rested),
+        )
         return following, pulses_at(state.spec, operation, level, self.set_amplitude)
 
     def _level(self, state: AdaptiveState, operation: Ints) -> Floats:
-        """V: where the line is at the target; never below the last pulse if that one did not go far enough."""
-        gate, amplitude = state.set_line.solve(state.target), -state.reset_line.solve(state.target)
-        level = np.maximum(np.where(operation == Operation.SET, gate, amplitude), 0.0)
+        """V: where the line is at the aim; never below the last pulse if that one did not go far enough."""
+        aim = np.where(
+            state.literal, state.target, state.target / (1.0 + (1.0 + _AFTER) * state.population.drift_share)
+        )
+        is_set = operation == Operation.SET
+        level = np.maximum(np.where(is_set, self._gate(state, aim), _amplitude(state, aim)), 0.0)
         louder = state.level + self.first_raise * 2.0 ** (state.unanswered - 1)
         again = (operation == state.operation) & (state.unanswered > 0)
         return np.where(again, np.maximum(level, louder), level)
 
-    def _learn(self, state: AdaptiveState, conductance: Floats, status: Ints) -> AdaptiveState:
-        change = conductance - state.before
-        visible = state.tolerance * _VISIBLE
-        normal = status == Status.NORMAL
-        is_set, is_reset = state.operation == Operation.SET, state.operation == Operation.RESET
-        answered = normal & ((is_set & (change > visible)) | (is_reset & (change < -visible)))
-        rose = is_set & (answered | (normal & (state.set_line.at(state.level) > conductance)))
-        fell = is_reset & (answered | (normal & (state.reset_line.at(-state.level) < conductance)))
-        strong = (state.operation >= 0) & (state.level >= highest_level(state.spec, state.operation, self.gate_stop))
-        return replace(
-            state,
-            set_line=self._observe(state, state.set_line, state.level, conductance, rose),
-            reset_line=self._observe(state, state.reset_line, -state.level, conductance, fell),
-            unanswered=np.where(answered, 0, state.unanswered + (state.operation >= 0)),
-            silence=state.silence.after(state.operation, strong, np.abs(change) > self.response),
-        )
-
-    def _observe(self, state: AdaptiveState, line: LineFit, x: Floats, conductance: Floats, seen: Mask) -> LineFit:
-        """Differences below the tolerance do not matter, so it stands for the spread of an observation."""
-        variance = np.full(len(conductance), state.tolerance**2)
-        return line.observe(x, conductance, variance, seen)
+    def _gate(self, state: AdaptiveState, aim: Floats) -> Floats:
+        """V of a SET: below the aim by as much as ending above it is worse, at most by a standard deviation."""
+        line = state.set_line
+        variance = line.variance(line.solve(aim)) + state.scatter(state.population.set_line)
+        guard = np.sqrt(state.noise(aim) + state.drift(aim)[1])
+        band = np.maximum(state.tolerance - _GUARD * guard, _BAND_MIN * state.tolerance)
+        below = np.minimum(variance * np.log(self.set_caution) / (2.0 * band), np.sqrt(variance))
+        return line.solve(aim - below)
 
 
-def _first_guess(n_cells: int, origin: Volts, level: tuple[float, float], slope: tuple[float, float]) -> LineFit:
-    return LineFit.prior(n_cells, origin, level, slope, slope_min=slope[0] * _SLOPE_SHARE)
+def _amplitude(state: AdaptiveState, aim: Floats) -> Floats:
+    """V of a RESET that lowers each cell to its aim."""
+    softness = state.population.reset_softness
+    fall = np.maximum(state.mean - aim, _FALL_MIN * softness)
+    return -state.reset_line.solve(reset_line_at(state.mean, fall, softness))
 
 
-_VISIBLE = 0.25
-"""1: share of the tolerance below which a change is taken for noise."""
+def _learn(state: AdaptiveState) -> AdaptiveState:
+    """Sharpen the line of the last pulse's kind."""
+    noise = state.variance + state.before_variance
+    clear = _VISIBLE * np.sqrt(noise)
+    change = state.mean - state.before
+    known = state.normal & ~np.isnan(state.before)
+    is_set, is_reset = state.operation == Operation.SET, state.operation == Operation.RESET
+    rose, fell = is_set & (change > clear), is_reset & (change < -clear)
+    return replace(
+        state,
+        set_line=_after_set(state, noise, rose, is_set & known),
+        reset_line=_after_reset(state, noise, np.maximum(-change, clear), fell, is_reset & known),
+        unanswered=np.where(rose | fell, 0, state.unanswered + (state.operation >= 0)),
+    )
 
-_SLOPE_SHARE = 0.25
-"""1: a slope is never taken to be smaller than this share of the first guess."""
+
+def _after_set(state: AdaptiveState, noise: Floats, rose: Mask, seen: Mask) -> LineFit:
+    """A cell that rose shows its line; one that did not has it no higher than where it is."""
+    line, x = state.set_line, state.level
+    scatter = state.scatter(state.population.set_line) + noise
+    highest = np.maximum(state.mean, state.before)
+    bound, left = bounded(line.at(x), line.variance(x) + scatter, highest)
+    return line.observe(x, np.where(rose, state.mean, bound), scatter, np.where(rose, 0.0, left), seen)
+
+
+def _after_reset(state: AdaptiveState, noise: Floats, fall: Floats, fell: Mask, seen: Mask) -> LineFit:
+    """A cell that fell shows its line; one that did not has it no lower than where a fall would be seen."""
+    line, x, softness = state.reset_line, -state.level, state.population.reset_softness
+    reached = reset_line_at(state.before, fall, softness)
+    scatter = state.scatter(state.population.reset_line) + noise / fall_share(fall, softness) ** 2
+    bound, left = bounded(-line.at(x), line.variance(x) + scatter, -reached)
+    return line.observe(x, np.where(fell, reached, -bound), scatter, np.where(fell, 0.0, left), seen)
+
+
+_AFTER = 0.4
+"""1: drift that is allowed for after the pause, as a share of that during it. Drift goes with the logarithm of time:
+from some milliseconds to a second are two and a half decades, and this is one more."""
+
+_PAUSE: Seconds = 1.0
+"""s: pause of the estimated population."""
+
+_VISIBLE = 2.0
+"""1: standard deviations by which a reading must differ from the one before for a pulse to count as answered."""
+
+_GUARD = 2.0
+"""1: standard deviations of noise and drift by which the band that a pulse aims at is narrower than the tolerance."""
+
+_BAND_MIN = 0.25
+"""1: that band is never narrower than this share of the tolerance."""
+
+_FALL_MIN = 0.01
+"""1: smallest fall that a RESET aims at, as a share of the softness."""
+
+_LITERAL = 1.0 / 3.0
+"""1: noise that is assumed where readings are taken at their word, as a share of the tolerance."""

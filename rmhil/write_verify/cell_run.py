@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from loguru import logger
 
-from rmhil.backend import Backend, Cells, Floats, Ints, Operation, Pulses, Read, Readings, Status
+from rmhil.backend import Backend, Cells, Ints, Operation, Pulses, Read, Readings
 from rmhil.errors import RmhilError
 from rmhil.ledger import Ledger
 from rmhil.program_report import Outcome, Progress
-from rmhil.units import Seconds, Siemens
-from rmhil.write_verify.policy import AnyPolicy, Mask
+from rmhil.units import Seconds
+from rmhil.write_verify.policy import AnyPolicy, Mask, PerCell, Verdict
 from rmhil.write_verify.ramps import Ramp
 
 Chosen = Ints
@@ -55,18 +54,28 @@ class CellRun:
         self.outcome = np.full(n, Outcome.UNFINISHED, dtype=np.int8)
         self.maybe_pulsed = np.zeros(n, dtype=bool)
         self._first_time, self._last_time = np.inf, -np.inf
+        self._done = 0
 
     @property
     def seconds(self) -> Seconds:
         """S on the backend's clock between the first and the last reading; 0 before them."""
         return max(0.0, float(self._last_time - self._first_time))
 
-    def chunks(self) -> Iterator[Chosen]:
-        """The cells in groups that the backend can take at once; each is brought to its end before the next."""
-        everything = np.arange(len(self.cells), dtype=np.int64)
-        size = self.spec.cells_at_once or max(1, len(everything))
-        for first in range(0, len(everything), size):
-            yield everything[first : first + size]
+    def writes(self, chosen: Chosen) -> Ints:
+        """SET and RESET pulses that each of some cells has had."""
+        return np.asarray(self.pulses[Operation.SET, chosen] + self.pulses[Operation.RESET, chosen])
+
+    def wait(self, seconds: Seconds) -> None:
+        """Let time pass."""
+        if seconds:
+            self._backend.wait(seconds)
+
+    def chunks(self, chosen: Chosen | None = None) -> Iterator[Chosen]:
+        """Cells (None: all) in groups that the backend can take at once."""
+        wanted = np.arange(len(self.cells), dtype=np.int64) if chosen is None else chosen
+        size = self.spec.cells_at_once or max(1, len(wanted))
+        for first in range(0, len(wanted), size):
+            yield wanted[first : first + size]
 
     def take_reading(self, chosen: Chosen) -> None:
         """Read some cells without pulsing them."""
@@ -76,7 +85,7 @@ class CellRun:
     def pulse(self, chosen: Chosen, pulses: Pulses) -> None:
         """Give each of some cells one pulse, and read it."""
         readings = self._transact(chosen, pulses)
-        np.add.at(self.pulses, (pulses.operation, chosen), 1)
+        self.pulses[pulses.operation, chosen] += 1  # no cell is named twice
         self._ledger.count_pulses(pulses, readings)
 
     def finish(self, chosen: Chosen, outcome: Outcome) -> None:
@@ -88,7 +97,8 @@ class CellRun:
         """Report progress to whoever asked for it."""
         if self._progress is not None:
             done = int(np.count_nonzero(self.outcome != Outcome.UNFINISHED))
-            self._progress(done, len(self.cells), self._text)
+            self._done = max(self._done, done)  # a cell that has rested may have to be written again
+            self._progress(self._done, len(self.cells), self._text)
 
     def _transact(self, chosen: Chosen, pulses: Pulses | None) -> Readings:
         try:
@@ -112,49 +122,43 @@ def nothing_was_driven(error: BaseException) -> bool:
     return isinstance(error, RmhilError) and isinstance(error, ValueError)
 
 
-Reached = Callable[[Chosen], Mask]
-"""Tells which of some cells are where they should be; it may read them again."""
-
-
-def drive(
-    run: CellRun,
-    chosen: Chosen,
-    policy: AnyPolicy,
-    target: Floats,
-    tolerance: Siemens,
-    reached: Reached,
-    max_pulses: int,
-) -> None:
-    """Pulse some cells by a policy until each is reached, stuck, or out of pulses; set their outcome.
+def drive(run: CellRun, chosen: Chosen, policy: AnyPolicy, state: PerCell, limit: Ints) -> tuple[Chosen, PerCell]:
+    """Judge, read and pulse some cells by a policy until each is done, stuck, out of pulses, or rests.
 
     Args:
-        run: holds the first reading of each of the cells.
+        run: holds a reading of each of the cells that the policy has not judged yet.
         chosen: the cells to drive.
-        policy: chooses the pulses.
-        target: S, one for each cell of the run.
-        tolerance: S.
-        reached: when a cell is done.
-        max_pulses: for each cell, in this call.
+        policy: judges them and chooses the pulses.
+        state: of the policy, for these cells.
+        limit: SET and RESET pulses that each cell of the run may have had in all.
+
+    Returns:
+        The cells that rest, and their state. Their outcome is CONVERGED: it is for the next reading to say otherwise.
     """
-    state = policy.start(run.spec, target[chosen], tolerance, run.conductance[chosen])
-    for _ in range(max_pulses):
-        done = reached(chosen)
-        run.finish(chosen[done], Outcome.CONVERGED)
-        chosen, state = chosen[~done], state[~done]
-        if not len(chosen):
-            return
-        state, pulses = policy.step(state, run.conductance[chosen], run.status[chosen])
-        stuck = state.stuck
-        if stuck.any():
-            run.finish(chosen[stuck], Outcome.STUCK)
-            chosen, state, pulses = chosen[~stuck], state[~stuck], pulses[~stuck]
-            if not len(chosen):
-                return
-        run.pulse(chosen, pulses)
-    done = reached(chosen)
-    run.finish(chosen[done], Outcome.CONVERGED)
-    run.finish(chosen[~done], Outcome.OUT_OF_PULSES)
-    logger.debug("{}: {} cells out of pulses after {}", policy.name, np.count_nonzero(~done), max_pulses)
+    resting, rested = [chosen[:0]], [state[chosen[:0]]]
+    while len(chosen):
+        state, verdict = policy.judge(state, run.conductance[chosen], run.status[chosen])
+        rest, more = verdict == Verdict.REST, verdict == Verdict.READ
+        resting.append(chosen[rest])
+        rested.append(state[rest])
+        spent = (verdict == Verdict.PULSE) & (run.writes(chosen) >= limit[chosen])
+        run.finish(chosen[rest | (verdict == Verdict.DONE)], Outcome.CONVERGED)
+        run.finish(chosen[verdict == Verdict.STUCK], Outcome.STUCK)
+        run.finish(chosen[spent], Outcome.OUT_OF_PULSES)
+        pulsed = (verdict == Verdict.PULSE) & ~spent
+        run.take_reading(chosen[more])
+        following = [state[more]]
+        if pulsed.any():
+            after, pulses = policy.step(state[pulsed])
+            run.pulse(chosen[pulsed], pulses)
+            following.append(after)
+        chosen = np.concatenate([chosen[more], chosen[pulsed]])
+        state = type(state).joined(following)
+    return np.concatenate(resting), type(state).joined(rested)
+
+
+Reached = Callable[[Chosen], Mask]
+"""Tells which of some cells are where they should be."""
 
 
 def climb(run: CellRun, chosen: Chosen, ramp: Ramp, reached: Reached, max_pulses: int) -> None:
@@ -165,20 +169,3 @@ def climb(run: CellRun, chosen: Chosen, ramp: Ramp, reached: Reached, max_pulses
             return
         run.pulse(chosen, ramp.pulses(run.spec, len(chosen), given))
         run.tell()
-
-
-def within(run: CellRun, target: Floats, tolerance: Siemens, confirm_reads: int = 0) -> Reached:
-    """A cell is reached when its reading, and so many confirming ones after it, are within tolerance."""
-
-    def reads_within(chosen: Chosen) -> Mask:
-        near = np.abs(run.conductance[chosen] - target[chosen]) <= tolerance
-        return np.asarray(near & (run.status[chosen] == Status.NORMAL))
-
-    def reached(chosen: Chosen) -> Mask:
-        done = reads_within(chosen)
-        for _ in range(confirm_reads):
-            run.take_reading(chosen[done])
-            done[done] = reads_within(chosen[done])
-        return done
-
-    return reached

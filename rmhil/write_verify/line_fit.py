@@ -8,28 +8,25 @@ import numpy as np
 
 from rmhil.backend import Floats
 from rmhil.write_verify.policy import Mask, PerCell
+from rmhil.write_verify.population import LinePrior
 
 
 @dataclass(frozen=True, slots=True)
 class LineFit(PerCell):
-    """`y = level + slope (x - origin)` for each cell, by recursive least squares.
+    """`y = level + slope (x - origin)` for each cell, a normal belief updated by Bayes' rule.
 
-    The first guess is a prior with a variance. Every observation moves level and slope in proportion to
-    what is still uncertain of them. Two things keep the line learning where a response is not quite
-    straight: an observation far from the line makes its level uncertain again, and after each
-    observation the slope turns a little about it.
+    An observation far from what was expected makes the level uncertain again: the line is not quite
+    straight, or the cell is not of the population.
 
     Attributes:
         origin: the x at which `level` holds, the same for all cells.
         slope_min: the slope never falls below this; the response is known to rise.
-        slope_variance_max: that of the first guess; the slope is never less certain than it was then.
         level, slope: the line.
         level_variance, covariance, slope_variance: of the two.
     """
 
     origin: float
     slope_min: float
-    slope_variance_max: float
     level: Floats
     slope: Floats
     level_variance: Floats
@@ -37,66 +34,74 @@ class LineFit(PerCell):
     slope_variance: Floats
 
     @classmethod
-    def prior(
-        cls, n_cells: int, origin: float, level: tuple[float, float], slope: tuple[float, float], slope_min: float
-    ) -> LineFit:
-        """The same first guess for every cell; `level` and `slope` are (value, standard deviation)."""
+    def prior(cls, n_cells: int, line: LinePrior) -> LineFit:
+        """What the population says, for every cell."""
 
         def full(value: float) -> Floats:
             return np.full(n_cells, value)
 
+        level, slope = line.level_spread, line.slope_spread
         return cls(
-            origin,
-            slope_min,
-            slope_variance_max=slope[1] ** 2,
-            level=full(level[0]),
-            slope=full(slope[0]),
-            level_variance=full(level[1] ** 2),
-            covariance=full(0.0),
-            slope_variance=full(slope[1] ** 2),
+            line.origin,
+            line.slope * _SLOPE_SHARE,
+            level=full(line.level),
+            slope=full(line.slope),
+            level_variance=full(level**2),
+            covariance=full(level * slope * line.correlation),
+            slope_variance=full(slope**2),
         )
 
     def at(self, x: Floats) -> Floats:
         """The y expected at x."""
         return self.level + self.slope * (x - self.origin)
 
+    def variance(self, x: Floats) -> Floats:
+        """The variance of that expectation."""
+        dx = x - self.origin
+        return np.maximum(self.level_variance + dx * (2.0 * self.covariance + self.slope_variance * dx), 0.0)
+
     def solve(self, y: Floats) -> Floats:
         """The x at which y is expected."""
         return self.origin + (y - self.level) / self.slope
 
-    def observe(self, x: Floats, y: Floats, variance: Floats, seen: Mask) -> LineFit:
+    def observe(self, x: Floats, y: Floats, scatter: Floats, left: Floats, seen: Mask) -> LineFit:
         """The line after one more observation of the cells in `seen`.
 
         Args:
             x: where the observation was made; anything where not seen.
-            y: what was observed there.
-            variance: of y.
+            y: what is believed of the value there.
+            scatter: variance of values about the line.
+            left: variance that is left in `y` itself: 0 for a value that was seen, more for one that is only bounded.
             seen: cells that were observed.
         """
         dx = np.where(seen, x - self.origin, 0.0)
         surprise = np.where(seen, y - self.at(x), 0.0)
         vc, vs = self.covariance, self.slope_variance
-        expected = np.maximum(self.level_variance + 2 * vc * dx + vs * dx**2, 0.0)
-        jump = np.maximum(surprise**2 - _SURPRISE * (expected + variance), 0.0)
+        expected = np.maximum(self.level_variance + dx * (2.0 * vc + vs * dx), 0.0)
+        jump = np.maximum(surprise**2 - _SURPRISE * (expected + scatter), 0.0)
         vl = self.level_variance + jump
-        to_level, to_slope, total = vl + vc * dx, vc + vs * dx, expected + jump + variance
+        to_level, to_slope, total = vl + vc * dx, vc + vs * dx, expected + jump + scatter
         gain_level, gain_slope = to_level / total, to_slope / total
         slope = np.maximum(self.slope + gain_slope * surprise, self.slope_min)
         at_x = self.at(x) + (gain_level + gain_slope * dx) * surprise
-        vl, vc, vs = vl - gain_level * to_level, vc - gain_level * to_slope, vs - gain_slope * to_slope
-        turn = np.minimum(_TURN * self.slope_variance_max, self.slope_variance_max - vs)
+        told = 1.0 - np.minimum(left / total, 1.0)
+        vl, vc, vs = (
+            vl - told * gain_level * to_level,
+            vc - told * gain_level * to_slope,
+            vs - told * gain_slope * to_slope,
+        )
         return replace(
             self,
             level=np.where(seen, at_x - slope * dx, self.level),
             slope=np.where(seen, slope, self.slope),
-            level_variance=np.where(seen, vl + turn * dx**2, self.level_variance),
-            covariance=np.where(seen, vc - turn * dx, self.covariance),
-            slope_variance=np.where(seen, vs + turn, self.slope_variance),
+            level_variance=np.where(seen, vl, self.level_variance),
+            covariance=np.where(seen, vc, self.covariance),
+            slope_variance=np.where(seen, vs, self.slope_variance),
         )
 
 
-_SURPRISE = 4.0
-"""1: an error beyond so many expected variances (2 standard deviations) says that the line is wrong."""
+_SURPRISE = 9.0
+"""1: an error beyond so many expected variances (3 standard deviations) says that the line is wrong."""
 
-_TURN = 0.1
-"""1: what an observation adds to the variance of the slope, as a share of that of the first guess."""
+_SLOPE_SHARE = 0.25
+"""1: a slope is never taken to be smaller than this share of the population's."""

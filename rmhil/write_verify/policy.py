@@ -1,4 +1,4 @@
-"""What a write-verify policy is: a pure function from readings to next pulses, over many cells at once.
+"""What a write-verify policy is: a pure function from readings to what is done next, over many cells at once.
 
 A policy knows the backend's `ArraySpec`, its own settings, the targets and the readings; nothing
 else. Cells do not influence one another, so that the pulses of a cell are the same whether it is
@@ -7,16 +7,33 @@ programmed alone or together with a whole array.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from enum import IntEnum
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmhil.backend import ArraySpec, Floats, Ints, Operation, Pulses
-from rmhil.units import Siemens
+from rmhil.units import Seconds, Siemens
 
 Mask = NDArray[np.bool_]
+
+
+class Verdict(IntEnum):
+    """What a policy wants for a cell after a reading."""
+
+    PULSE = 0
+    """It is not at its target: `Policy.step` chooses a pulse."""
+    READ = 1
+    """One more reading, at once."""
+    REST = 2
+    """It is good for now: it is read again after the policy's pause, and judged again."""
+    DONE = 3
+    """It is at its target."""
+    STUCK = 4
+    """It answered no strong pulse of either kind; it is pulsed no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,48 +45,60 @@ class PerCell:
         parts = (getattr(self, field.name) for field in fields(self))
         return type(self)(*(part[chosen] if isinstance(part, np.ndarray | PerCell) else part for part in parts))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Several lists of cells as one; what is common to all cells is taken from the first."""
+        columns: list[Any] = []
+        for field in fields(cls):
+            values = [getattr(part, field.name) for part in parts]
+            first = values[0]
+            if isinstance(first, PerCell):
+                columns.append(type(first).joined(values))
+            else:
+                columns.append(np.concatenate(values) if isinstance(first, np.ndarray) else first)
+        return cls(*columns)
 
-class PolicyState(Protocol):
-    """What a policy remembers of each cell between pulses; never changed, only replaced."""
 
-    @property
-    def stuck(self) -> Mask:
-        """Cells that answered no strong pulse of either kind; they are pulsed no more."""
-
-    def __getitem__(self, chosen: Ints | Mask) -> Self:
-        """The same for some of the cells."""
-
-
-State = TypeVar("State", bound=PolicyState)
+State = TypeVar("State", bound=PerCell)
 
 
 class Policy(Protocol[State]):
-    """Chooses the next pulse of each cell from its readings so far."""
+    """Judges each cell by its readings so far, and chooses its next pulse."""
 
     @property
     def name(self) -> str:
         """What `Crossbar.program(policy=...)` calls it, and reports say."""
 
-    def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens, conductance: Floats) -> State:
-        """The state before the first pulse.
+    @property
+    def pause(self) -> Seconds:
+        """S to wait, once all cells are good for now, before those with the verdict REST are read again."""
+
+    def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens) -> State:
+        """What is known of each cell before its first reading.
 
         Args:
             spec: of the backend.
             target: S, one a cell.
             tolerance: S, allowed distance from the target.
-            conductance: S, the first reading of each cell.
         """
 
-    def step(self, state: State, conductance: Floats, status: Ints) -> tuple[State, Pulses]:
-        """Learn from the last pulse and choose the next one.
+    def judge(self, state: State, conductance: Floats, status: Ints) -> tuple[State, Ints]:
+        """Take in one reading of each cell.
 
         Args:
-            state: what `start` or the last `step` returned.
-            conductance: S, reading after the last pulse (at the first step: the first reading).
+            state: what `start`, `step` or the last `judge` returned.
+            conductance: S, the reading after the last pulse, a further one, or that after the pause.
             status: `Status` codes of those readings.
 
         Returns:
-            The next state, and one pulse a cell. The pulses of cells that are stuck are not given.
+            The next state, and `Verdict` codes, one a cell.
+        """
+
+    def step(self, state: State) -> tuple[State, Pulses]:
+        """Choose the next pulse of cells whose verdict was PULSE.
+
+        Returns:
+            The next state, and one pulse a cell.
         """
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rmhil.backend import Floats, Operation, Status
+from rmhil.backend import Floats, Ints, Operation, Status
 from rmhil.program_report import Outcome, ProgramReport
 from rmhil.region import Scalar
 from rmhil.units import Siemens
-from rmhil.write_verify.cell_run import CellRun, Chosen, climb, drive, within
-from rmhil.write_verify.policy import AnyPolicy, Mask
+from rmhil.write_verify.cell_run import CellRun, Chosen, climb, drive
+from rmhil.write_verify.policy import AnyPolicy, Mask, PerCell
 from rmhil.write_verify.ramps import ERASING, FORMING, formed_threshold
 
 FORM_PULSES = 24
@@ -28,23 +28,35 @@ def form_cells(run: CellRun, max_pulses: int = FORM_PULSES) -> None:
 
 
 def program_cells(
-    run: CellRun,
-    target: Floats,
-    tolerance: Siemens,
-    policy: AnyPolicy,
-    max_pulses: int,
-    rewrite: bool,
-    confirm_reads: int,
+    run: CellRun, target: Floats, tolerance: Siemens, policy: AnyPolicy, max_pulses: int, rewrite: bool
 ) -> None:
-    """Read all cells of a run, form the virgin ones, erase all if they are to be rewritten, and write."""
-    reached = within(run, target, tolerance, confirm_reads)
+    """Read all cells of a run, form the virgin ones, erase all if they are to be rewritten, and write.
+
+    Cells that the policy wants to see again after its pause are read once all others are done.
+    """
+    limit = np.full(len(run.cells), max_pulses, dtype=np.int64)
+    waiting = []
     for chosen in run.chunks():
         run.take_reading(chosen)
         chosen = _form(run, chosen, FORM_PULSES)
         if rewrite:
             _erase(run, chosen)
-        drive(run, chosen, policy, target, tolerance, reached, max_pulses)
+            limit[chosen] += run.writes(chosen)
+        state = policy.start(run.spec, target[chosen], tolerance)
+        waiting.append(drive(run, chosen, policy, state, limit))
         _tell_compliance(run, chosen)
+    while any(len(chosen) for chosen, _ in waiting):
+        run.wait(policy.pause)
+        waiting = [_resume(run, chosen, policy, state, limit) for chosen, state in waiting if len(chosen)]
+
+
+def _resume(run: CellRun, chosen: Chosen, policy: AnyPolicy, state: PerCell, limit: Ints) -> tuple[Chosen, PerCell]:
+    """Read some cells that have rested, and drive those on that are not at their targets any more."""
+    run.take_reading(chosen)
+    run.finish(chosen, Outcome.UNFINISHED)
+    resting = drive(run, chosen, policy, state, limit)
+    _tell_compliance(run, chosen)
+    return resting
 
 
 def _form(run: CellRun, chosen: Chosen, max_pulses: int) -> Chosen:

@@ -1,4 +1,8 @@
-"""Whole arrays written with the default device and board, and exact cells written exactly."""
+"""Whole arrays written with the default device and board, and exact cells written exactly.
+
+"Truly" goes by the simulator's own state. Cells that can hold a tolerance are those that are not stuck and whose
+random-telegraph step is no larger than it.
+"""
 
 from __future__ import annotations
 
@@ -6,62 +10,126 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from rmhil import Crossbar
-from rmhil.write_verify import Adaptive, find_policy
+from rmhil.crossbar import ProgramReport
+from rmhil.write_verify import Adaptive, AnyPolicy, Incremental, LinePrior, Population, find_policy
 from sim_backend import SimBackend
+from sim_backend.parameters import cell_parameters
+from sim_backend.presets import TAOX_180
+from sim_backend.rng import keys
 
 Opener = Callable[..., SimBackend]
+
+PILOT, SIZE = 64, 48
+
+BEST_AT_1_US = Incremental(gate_start=1.3, gate_step=0.12, reset_start=1.1, reset_step=0.08, step_back=1.0)
+"""V: of the 39 settings that benchmarks/incremental_search.py tries on these cells, those of the fewest pulses."""
+
+TWICE = {
+    name: 2.0 * getattr(TAOX_180, name)
+    for name in type(TAOX_180).model_fields
+    if name.endswith("_spread") or name in ("cycle_level", "cycle_set_voltage", "cycle_reset_voltage", "relaxation")
+}
+SHIFTED = {"gate_threshold": 0.97, "set_voltage": 1.3, "reset_voltage": 1.2}
+SLOW = {"set_voltage": 1.6, "reset_voltage": 1.2, "set_voltage_scale": 0.045, "reset_voltage_scale": 0.045}
 
 
 def target(size: int) -> np.ndarray:
     return np.random.default_rng(1).uniform(10e-6, 80e-6, (size, size))
 
 
-@pytest.mark.parametrize(("policy", "size", "true_share"), [("adaptive", 128, 0.995), ("incremental", 64, 0.99)])
-def test_nearly_all_working_cells_come_within_2_microsiemens_and_truly_are(
-    open_sim: Opener, policy: str, size: int, true_share: float
+def able(backend: SimBackend, wanted: np.ndarray, tolerance: float) -> np.ndarray:
+    """Which cells can hold the tolerance."""
+    config = backend.config
+    bl, sl = torch.meshgrid(torch.arange(config.n_bl), torch.arange(config.n_sl), indexing="ij")
+    drawn = cell_parameters(config.device_preset, config, keys(config.seed, torch.zeros_like(bl), bl, sl))
+    return np.asarray(~backend.stuck_cells[0] & (drawn.telegraph.numpy() * wanted <= tolerance))
+
+
+def programmed(backend: SimBackend, policy: AnyPolicy, tolerance: float = 1e-6) -> tuple[ProgramReport, float, float]:
+    """The report, and the shares of the able cells that are truly in tolerance, at once and a second later."""
+    wanted = target(backend.spec.n_bl)
+    report = Crossbar(backend).program(wanted, tolerance=tolerance, policy=policy)
+    some, shares = able(backend, wanted, tolerance), []
+    for pause in (0.0, 1.0):
+        backend.wait(pause)
+        shares.append(float((np.abs(backend.true_conductance[0] - wanted) <= tolerance)[some].mean()))
+    return report, shares[0], shares[1]
+
+
+def taught(open_sim: Opener, **options: object) -> tuple[SimBackend, Adaptive]:
+    """A chip, and the policy that has learnt on its pilot cells."""
+    backend = open_sim(n_bl=SIZE, n_sl=SIZE, **options)
+    return backend, Adaptive(population=Crossbar(backend).learn_population(PILOT))
+
+
+def test_the_incremental_policy_takes_tens_of_pulses_at_2_microsiemens_and_about_50_at_1(open_sim: Opener) -> None:
+    """As the prototype does (arXiv 2601.10037)."""
+    for tolerance, low, high in ((2e-6, 20, 60), (1e-6, 45, 55)):
+        report = Crossbar(open_sim(n_bl=24, n_sl=24)).program(target(24), tolerance=tolerance, policy="incremental")
+        assert report.working_converged_fraction() >= 0.99
+        assert low <= report.pulses_per_cell() <= high
+
+
+def test_the_adaptive_policy_takes_a_third_of_the_best_incremental_one_and_what_it_writes_holds(
+    open_sim: Opener,
 ) -> None:
-    """The incremental policy stops at the first reading that is in tolerance, so more of its cells are at the edge."""
-    backend, wanted = open_sim(n_bl=size, n_sl=size), target(size)
-    report = Crossbar(backend).program(wanted, tolerance=2e-6, policy=policy)
+    """On 2,304 cells; the seed is fixed."""
+    best = Crossbar(open_sim(n_bl=24, n_sl=24)).program(target(24), tolerance=1e-6, policy=BEST_AT_1_US)
+    assert best.working_converged_fraction() >= 0.99
+    backend, policy = taught(open_sim)
+    report, truly, later = programmed(backend, policy)
     assert report.working_converged_fraction() >= 0.995
-    truly = np.abs(backend.true_conductance[0] - wanted)[report.outcome == 1] <= 2e-6
-    assert truly.mean() >= true_share
+    assert report.pulses_per_cell() <= min(best.pulses_per_cell() / 3, 8.5)
+    assert truly >= 0.995
+    assert later >= 0.995
 
 
-def test_the_adaptive_policy_takes_a_tenth_of_the_pulses(open_sim: Opener) -> None:
-    """At 1 uS; the paper (arXiv 2601.10037) gives about 50 pulses for its incremental one."""
-    wanted, size = target(32), 32
-    reports = {
-        policy: Crossbar(open_sim(n_bl=size, n_sl=size)).program(wanted, tolerance=1e-6, policy=policy)
-        for policy in ("adaptive", "incremental")
-    }
-    assert all(report.working_converged_fraction() >= 0.995 for report in reports.values())
-    assert 40 < reports["incremental"].pulses_per_cell() < 60
-    assert reports["adaptive"].pulses_per_cell() < reports["incremental"].pulses_per_cell() / 10
+@pytest.mark.parametrize("change", [TWICE, SHIFTED, SLOW], ids=["twice the spread", "shifted", "slow"])
+def test_on_cells_it_was_not_tuned_on_a_pilot_is_enough(open_sim: Opener, change: dict[str, float]) -> None:
+    """At most half of what the best incremental settings of the preset take on the preset itself."""
+    backend, policy = taught(open_sim, preset=TAOX_180.model_copy(update={"name": "other"} | change))
+    report, truly, later = programmed(backend, policy)
+    assert report.working_converged_fraction() >= 0.995
+    assert report.pulses_per_cell() <= 7.0
+    assert truly >= 0.995
+    assert later >= 0.995
+
+
+def test_without_a_pilot_the_estimate_costs_pulses_but_no_cells(open_sim: Opener) -> None:
+    report, truly, _ = programmed(open_sim(n_bl=SIZE, n_sl=SIZE), Adaptive())
+    assert report.working_converged_fraction() >= 0.995
+    assert report.pulses_per_cell() < 6
+    assert truly >= 0.995
 
 
 @pytest.mark.parametrize(
-    "policy",
+    ("line", "change"),
     [
-        Adaptive(gate_level=(25e-6, 15e-6)),
-        Adaptive(gate_slope=(50e-6, 10e-6)),
-        Adaptive(reset_level=(70e-6, 15e-6)),
-        Adaptive(reset_slope=(40e-6, 25e-6)),
+        ("set_line", {"level": 60e-6, "level_spread": 3e-6}),
+        ("set_line", {"slope": 50e-6, "slope_spread": 3e-6}),
+        ("reset_line", {"level": 70e-6, "level_spread": 5e-6}),
+        ("reset_line", {"slope": 40e-6, "slope_spread": 5e-6}),
     ],
 )
-def test_a_wrong_first_guess_costs_the_adaptive_policy_pulses_but_no_cells(open_sim: Opener, policy: Adaptive) -> None:
-    report = Crossbar(open_sim(n_bl=32, n_sl=32)).program(target(32), tolerance=1e-6, policy=policy)
+def test_a_population_that_is_wrong_and_sure_of_it_costs_pulses_but_no_cells(
+    open_sim: Opener, line: str, change: dict[str, float]
+) -> None:
+    backend = open_sim(n_bl=32, n_sl=32)
+    right = Population.estimate(backend.spec)
+    wrong = right.model_copy(update={line: LinePrior(**(getattr(right, line).model_dump() | change))})
+    report = Crossbar(backend).program(target(32), tolerance=1e-6, policy=Adaptive(population=wrong))
     assert report.working_converged_fraction() >= 0.995
-    assert report.pulses_per_cell() < 8
+    assert report.pulses_per_cell() < 12
 
 
 def test_exact_cells_are_written_exactly_in_a_few_pulses(open_sim: Opener) -> None:
     backend, wanted = open_sim(n_bl=64, n_sl=64, ideal=True, dtype="float64"), target(64)
     report = Crossbar(backend).program(wanted, tolerance=1e-11)
     assert report.converged_fraction() == 1.0
-    assert report.pulses_per_cell() < 8
+    assert report.pulses_per_cell() < 10
     assert np.abs(backend.true_conductance[0] - wanted).max() <= 1.1e-11
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from rmhil.line_model import (
     series_resistance,
     series_resistances,
 )
+from rmhil.line_solver import LineTensors, solve
 from rmhil.wiring import Wiring
 from tests.arrays import nodal_matrix
 
@@ -26,6 +28,7 @@ AGREEMENT = 1e-9
 
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
+"""From one block of cells to sixteen of them, filled up or not."""
 ends = st.tuples(st.booleans(), st.booleans())
 
 
@@ -48,6 +51,34 @@ def test_effective_matrix_equals_a_nodal_solve(seed: int, size: tuple[int, int],
     lines = replace(lines, bl_both_ends=both[0], sl_both_ends=both[1])
     found, expected = effective_matrix(conductance, lines, on), nodal_matrix(conductance, lines, on)
     assert np.abs(found - expected).max() <= AGREEMENT * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("both", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("wire", [0.5, 10.0])
+def test_effective_matrix_of_32_x_32_equals_a_nodal_solve(wire: float, both: tuple[bool, bool]) -> None:
+    rng = np.random.default_rng(32)
+    lines = LineResistances(
+        bl_source=rng.uniform(100, 500, 32),
+        sl_load=rng.uniform(100, 500, 32),
+        bl_segment=wire,
+        sl_segment=wire,
+        bl_both_ends=both[0],
+        sl_both_ends=both[1],
+    )
+    conductance, every = rng.uniform(10e-6, 80e-6, (32, 32)), list(range(32))
+    found, expected = effective_matrix(conductance, lines), nodal_matrix(conductance, lines, every)
+    np.testing.assert_allclose(found, expected, rtol=AGREEMENT)
+
+
+@given(seeds, st.integers(2, 4), st.tuples(st.integers(1, 6), st.integers(1, 6)))
+def test_arrays_solved_together_are_solved_as_if_alone(seed: int, arrays: int, size: tuple[int, int]) -> None:
+    drawn = [draw(seed + number, *size)[:2] for number in range(arrays)]
+    on = np.arange(size[1])
+    lines = [replace(own, bl_segment=2.0, sl_segment=3.0) for _, own in drawn]
+    cells = torch.from_numpy(np.stack([conductance for conductance, _ in drawn]))
+    together = solve(cells, on.tolist(), size[1], LineTensors.of(lines, on, cells.device))
+    for matrix, (conductance, _), own in zip(together, drawn, lines, strict=True):
+        np.testing.assert_allclose(matrix.numpy(), effective_matrix(conductance, own), rtol=AGREEMENT)
 
 
 @given(seeds, sizes, ends)

@@ -21,6 +21,7 @@ from rmhil.errors import (
     ShapeError,
     UnknownNameError,
 )
+from rmhil.write_verify import Incremental
 from rmhil.write_verify.program import ERASE_PULSES
 from sim_backend import SimBackend
 from tests.arrays import random_target
@@ -69,9 +70,7 @@ BAD_REQUESTS: list[tuple[dict[str, Any], type[RmhilError], str]] = [
     ({"averages": 0}, OutOfRangeError, "averages"),
     ({"averages": 2.0}, ConfigError, "averages"),
     ({"averages": np.nan}, ConfigError, "averages"),
-    ({"confirm_reads": 1.5}, ConfigError, "confirm_reads"),
     ({"target": np.full((16, 12), 40e-6 + 1e-6j)}, ConfigError, "target"),
-    ({"confirm_reads": -1}, OutOfRangeError, "confirm_reads"),
     ({"policy": "greedy"}, UnknownNameError, "greedy"),
 ]
 
@@ -174,7 +173,7 @@ def test_nothing_happens_for_a_target_of_nan(open_sim: Opener) -> None:
 
 
 def test_cells_in_tolerance_are_not_pulsed(open_sim: Opener) -> None:
-    crossbar = Crossbar(open_sim(off=("read-noise", "telegraph", "stuck-cells")))
+    crossbar = Crossbar(open_sim(off=("read-noise", "telegraph", "retention", "stuck-cells")))
     target = random_target(crossbar.shape)
     crossbar.program(target)
     again = crossbar.program(target)
@@ -184,7 +183,7 @@ def test_cells_in_tolerance_are_not_pulsed(open_sim: Opener) -> None:
 
 def test_a_rewrite_resets_every_named_cell(open_sim: Opener) -> None:
     crossbar = Crossbar(open_sim(off=("stuck-cells",)))
-    target = random_target(crossbar.shape)
+    target = random_target(crossbar.shape).clip(20e-6)  # an erased cell may be within 2 uS of the lowest targets
     crossbar.program(target)
     again = crossbar.program(target, rewrite=True)
     assert np.all(again.pulses["reset"] >= 1)
@@ -204,9 +203,11 @@ def test_erasing_for_a_rewrite_takes_pulses_beyond_the_allowed_ones(open_sim: Op
 
 @pytest.mark.parametrize("policy", ["adaptive", "incremental"])
 def test_one_cell_at_a_time_gives_every_cell_the_same_pulses(open_sim: Opener, policy: str) -> None:
-    target = random_target((3, 2))
+    """But for what depends on the time between two pulses of a cell."""
+    target, timeless = random_target((3, 2)), ("retention", "telegraph")
     together, alone, by_four = (
-        Crossbar(open_sim(n_bl=3, n_sl=2, cells_at_once=size)).program(target, policy=policy) for size in (None, 1, 4)
+        Crossbar(open_sim(n_bl=3, n_sl=2, off=timeless, cells_at_once=size)).program(target, policy=policy)
+        for size in (None, 1, 4)
     )
     for other in (alone, by_four):
         np.testing.assert_array_equal(other.achieved, together.achieved)
@@ -216,10 +217,14 @@ def test_one_cell_at_a_time_gives_every_cell_the_same_pulses(open_sim: Opener, p
 
 
 def test_one_cell_is_finished_before_the_next_is_touched(open_sim: Opener) -> None:
-    backend = Recording(open_sim(n_bl=3, n_sl=2, cells_at_once=1))
+    """And those that rested are read again in the same order, once the clock has passed the pause."""
+    backend = Recording(open_sim(n_bl=3, n_sl=2, cells_at_once=1, ideal=True))
     Crossbar(backend).program(np.full((3, 2), 40e-6))
     order = [int(cells.bl[0] * 2 + cells.sl[0]) for cells, _ in backend.applied]
-    assert order == sorted(order)
+    again = len(order) - 6
+    assert order[:again] == sorted(order[:again])
+    assert order[again:] == list(range(6))
+    assert all(pulses is None for _, pulses in backend.applied[again:])
 
 
 def test_the_ledger_counts_what_the_report_says(open_sim: Opener) -> None:
@@ -242,7 +247,8 @@ def test_confirming_reads_keep_out_cells_that_were_in_tolerance_by_chance(open_s
     misses = []
     for confirm_reads in (0, 3):
         backend = open_sim(n_bl=48, n_sl=48)
-        report = Crossbar(backend).program(target, tolerance=1e-6, confirm_reads=confirm_reads)
+        policy = Incremental(gate_step=0.06, confirm_reads=confirm_reads)
+        report = Crossbar(backend).program(target, tolerance=1e-6, policy=policy)
         truly = np.abs(backend.true_conductance[0] - target) <= 1e-6
         misses.append(int(np.count_nonzero((report.outcome == Outcome.CONVERGED) & ~truly)))
     assert misses[1] < misses[0] / 3

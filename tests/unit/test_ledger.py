@@ -131,14 +131,14 @@ def test_shared_converters_lengthen_a_pass() -> None:
 def test_array_energy_is_volts_squared_times_conductance_times_the_time_of_a_pass() -> None:
     spec = spec_with()
     voltages = np.array([[0.1, 0.2], [0.0, -0.2]])
-    conductance = np.array([[10e-6, 20e-6, np.nan], [30e-6, 40e-6, 50e-6]])
-    expected = (0.01 * 30e-6 + 0.08 * 120e-6) * pass_seconds(spec.wiring, 3)
-    assert mvm_array_energy(spec, voltages, conductance) == pytest.approx(expected)
+    lines = np.array([[30e-6, 120e-6], [0.0, 50e-6]])
+    expected = (0.01 * 30e-6 + 0.08 * 120e-6 + 0.04 * 50e-6) * pass_seconds(spec.wiring, 3)
+    assert mvm_array_energy(spec, [voltages, voltages[1:].repeat(2, 0) / 2**0.5], lines, 3) == pytest.approx(expected)
 
 
 def test_array_energy_refuses_voltages_for_other_lines() -> None:
     with pytest.raises(ShapeError, match="voltages"):
-        mvm_array_energy(spec_with(), np.zeros((4, 3)), np.zeros((2, 3)))
+        mvm_array_energy(spec_with(), np.zeros((1, 4, 3)), np.zeros((1, 2)), 3)
 
 
 def test_digital_work_is_counted() -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import resource
+import shutil
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from rmhil.backend import Cells, Operation
-from rmhil.errors import OutOfRangeError
+from rmhil.errors import ConfigError, OutOfRangeError
 from rmhil.line_model import effective_matrix
 from sim_backend import SimBackend, SimConfig
-from sim_backend.device import Bias, cell_parameters, cycle_draws, respond
+from sim_backend.device import Bias, respond
+from sim_backend.parameters import CycleDraws, cell_parameters
 from sim_backend.presets import TAOX_180
 from sim_backend.rng import keys
 from tests.arrays import all_cells, fill, pulse, read
@@ -50,7 +56,7 @@ def test_half_selected_cells_see_some_tens_of_millivolts_and_stay(open_sim: Open
     ids = torch.arange(100_000)
     key = keys(3, ids, ids, ids)
     cell = cell_parameters(TAOX_180, SimConfig(), key)
-    cycle = cycle_draws(TAOX_180, SimConfig(), key, ids)
+    cycle = CycleDraws(TAOX_180, SimConfig(), key, ids)
     one = torch.ones(ids.numel(), dtype=torch.float64)
     for sign in (1, -1):
         bias = Bias(
@@ -73,12 +79,89 @@ def test_lines_so_resistive_that_half_selected_cells_move_are_refused_for_pulses
     assert read(chip).current.shape == (16 * 12,)
 
 
+def resident_bytes() -> int:
+    """Memory of this process that lies in pages of its own."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def tensors_of(owner: object) -> list[torch.Tensor]:
+    return [value for value in vars(owner).values() if isinstance(value, torch.Tensor)]
+
+
 def test_twelve_bytes_of_state_a_cell(open_sim: OpenSim) -> None:
-    chip = open_sim(n_bl=600, n_sl=300, n_arrays=1)
-    saved = chip._chip.saved_state(0.0, torch.zeros(0, dtype=torch.uint8))
-    assert (saved.conductance.nbytes + saved.events.nbytes) / chip.spec.n_cells == 12
+    chip = open_sim(n_bl=600, n_sl=300, n_arrays=2)
     fill(chip)
-    assert chip._chip._kept is None  # too many cells for the cache of parameters
+    held = sum(tensor.nbytes for tensor in tensors_of(chip._chip._store))
+    assert held == 12 * chip.spec.n_cells + 8 * chip.spec.n_arrays
+    assert all(tensor.numel() < chip.spec.n_cells / 10 for tensor in tensors_of(chip._chip))
+    assert chip._chip._known is None  # too many cells to keep what was drawn for them
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory of a process from Linux's /proc")
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_chip_of_203_million_cells_opens_at_once_and_takes_memory_for_what_is_used(
+    open_sim: OpenSim, tmp_path: Path, mapped: bool
+) -> None:
+    """12,400 arrays of 128 x 128: a network of 101 million weights in differential pairs, 2.4 GB of state."""
+    before = resident_bytes()
+    chip = open_sim(n_arrays=12_400, n_bl=128, n_sl=128, storage=tmp_path if mapped else None)
+    assert resident_bytes() - before < 50e6
+    bl, sl = (part.ravel() for part in np.indices((128, 128)))
+    cells = Cells.of(12_345, bl, sl)
+    pulse(chip, Operation.FORM, 4.5, 2.0, cells)
+    chip.mvm(torch.full((1, 4, 128), 0.1), arrays=[12_345])
+    assert resident_bytes() - before < 400e6  # what lines and amplifiers of all arrays take, and one array
+
+
+def test_many_cells_are_computed_in_parts(open_sim: OpenSim, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = open_sim(n_arrays=2), open_sim(n_arrays=2)
+    expected = fill(whole)
+    monkeypatch.setattr("sim_backend.backend.CELLS_AT_ONCE", 100)
+    monkeypatch.setattr("sim_backend.chip.CELLS_AT_ONCE", 100)
+    np.testing.assert_array_equal(fill(parts), expected)
+    np.testing.assert_array_equal(parts.true_conductance, whole.true_conductance)
+    np.testing.assert_array_equal(parts.stuck_cells, whole.stuck_cells)
+
+
+def test_mapped_cells_are_the_same_as_cells_in_memory(open_sim: OpenSim, tmp_path: Path) -> None:
+    chips = [open_sim(n_arrays=2, storage=storage) for storage in (None, tmp_path)]
+    first, second = (fill(chip) for chip in chips)
+    np.testing.assert_array_equal(second, first)
+    volts = torch.full((2, 3, 16), 0.1)
+    assert torch.equal(chips[0].mvm(volts).currents, chips[1].mvm(volts).currents)
+    assert list(tmp_path.iterdir()) == []  # scratch files have no name
+
+
+def test_a_saved_chip_goes_on_in_mapped_memory(open_sim: OpenSim, tmp_path: Path) -> None:
+    chip, path = open_sim(), tmp_path / "chip.npz"
+    fill(chip)
+    chip.save_state(path)
+    again = open_sim(state=path, storage=tmp_path)
+    np.testing.assert_array_equal(again.true_conductance, chip.true_conductance)
+    np.testing.assert_array_equal(read(again).current, read(chip).current)
+
+
+def test_storage_without_a_folder_is_refused(open_sim: OpenSim, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not a folder"):
+        open_sim(storage=tmp_path / "none")
+
+
+def test_storage_that_cannot_hold_the_cells_is_refused(
+    open_sim: OpenSim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2303))
+    with pytest.raises(ConfigError, match="2,303 bytes free, 192 cells need 2,304"):
+        open_sim(storage=tmp_path)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_gives_the_same_states_and_pulses(open_sim: OpenSim, tmp_path: Path) -> None:
+    chips = [open_sim(n_bl=64, n_sl=64, device=device) for device in ("cpu", "cuda")]
+    first, second = (fill(chip) for chip in chips)
+    np.testing.assert_allclose(second, first, rtol=1e-6)
+    np.testing.assert_allclose(chips[1].true_conductance, chips[0].true_conductance, rtol=1e-6)
+    with pytest.raises(ConfigError, match="storage is for cells on the CPU"):
+        open_sim(device="cuda", storage=tmp_path)
 
 
 def test_a_large_chip_behaves_as_a_small_one_does(open_sim: OpenSim) -> None:
@@ -92,7 +175,7 @@ def test_a_large_chip_behaves_as_a_small_one_does(open_sim: OpenSim) -> None:
 
 
 def test_the_effective_matrix_is_solved_again_only_when_cells_move(open_sim: OpenSim) -> None:
-    chip = open_sim(dtype="float64")
+    chip = open_sim(dtype="float64", off=("retention",))
     fill(chip)
     arrays, sl = np.array([0]), np.arange(12)
     before = chip._chip.matrices(arrays, sl)
@@ -101,8 +184,29 @@ def test_the_effective_matrix_is_solved_again_only_when_cells_move(open_sim: Ope
     pulse(chip, Operation.RESET, 1.8, 5.0, Cells.of(0, 3, 4))
     after = chip._chip.matrices(arrays, sl)
     assert after is not before
-    expected = effective_matrix(chip.true_conductance[0], chip._chip._lines[0])
+    expected = effective_matrix(chip.true_conductance[0], chip._chip.lines(0))
     np.testing.assert_allclose(after.effective[0].numpy(), expected, rtol=1e-12)
+
+
+def test_the_effective_matrix_is_solved_again_when_cells_have_drifted(open_sim: OpenSim) -> None:
+    chip = open_sim(dtype="float64", off=("lines",))
+    fill(chip)
+    arrays, sl = np.array([0]), np.arange(12)
+    first = chip._chip.matrices(arrays, sl)
+    assert chip.clock < first.held_until < math.inf
+    chip.wait(0.9 * (first.held_until - chip.clock))
+    assert chip._chip.matrices(arrays, sl) is first
+    assert np.abs(first.effective.numpy() - chip.true_conductance).max() < 30e-9
+    chip.wait(1e6)
+    later = chip._chip.matrices(arrays, sl)
+    assert np.abs(later.effective.numpy() - first.effective.numpy()).max() > 30e-9
+    np.testing.assert_allclose(later.effective.numpy(), chip.true_conductance, rtol=1e-12)
+
+
+def test_without_drift_a_matrix_is_held_for_good(open_sim: OpenSim) -> None:
+    chip = open_sim(off=("retention",))
+    fill(chip)
+    assert chip._chip.matrices(np.array([0]), np.arange(12)).held_until == math.inf
 
 
 def test_pulses_on_one_array_leave_the_matrices_of_the_others(open_sim: OpenSim) -> None:

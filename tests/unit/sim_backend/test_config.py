@@ -15,6 +15,7 @@ from loguru import logger
 from rmhil.errors import ConfigError, UnknownNameError
 from rmhil.wiring import Wiring
 from sim_backend import NON_IDEALITIES, SimBackend, open_backend
+from sim_backend.presets import TAOX_180
 from tests.arrays import fill
 
 OpenSim = Callable[..., SimBackend]
@@ -33,6 +34,9 @@ OpenSim = Callable[..., SimBackend]
         ({"wiring": {"virtual_ground": 0.1}}, "virtual_ground"),
         ({"cells_at_once": 0}, "cells_at_once"),
         ({"device": "warp-drive"}, "warp-drive"),
+        ({"temperature": 77}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"preset": {"name": "mine", "set_voltige": 1.0}}, "set_voltige"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(options: dict[str, object], message: str) -> None:
@@ -53,7 +57,7 @@ def test_options_stand_over_the_file(tmp_path: Path) -> None:
     assert chip.spec.shape == (1, 20, 10)
     assert chip.config.seed == 4
     assert (chip.spec.wiring.bl_channels, chip.spec.wiring.sl_channels) == (10, 6)
-    assert chip.config.off == ("lines",)
+    assert chip.config.off == ("routing", "wire", "mux-spread")
 
 
 @pytest.mark.parametrize("text", ["seed = ", "unknown = 1", "[wiring]\nunknown = 1"])
@@ -79,7 +83,8 @@ def test_provenance_tells_every_switch() -> None:
     text = open_backend(
         n_bl=4, n_sl=4, seed=7, off=("lines", "adc-noise"), dtype="float64", wiring={"sl_channels": 2}
     ).spec.provenance
-    assert text == "sim(taox180, seed=7, dtype=float64, off=lines+adc-noise, sl_channels=2)"
+    assert text == "sim(taox180, seed=7, dtype=float64, off=routing+wire+mux-spread+adc-noise, sl_channels=2)"
+    assert "temperature=350.0" in open_backend(n_bl=4, n_sl=4, temperature=350).spec.provenance
     assert "ideal=True" in open_backend(n_bl=4, n_sl=4, ideal=True).spec.provenance
 
 
@@ -91,18 +96,22 @@ def test_without_lines_the_runtime_is_told_of_no_resistance() -> None:
 
 @pytest.mark.parametrize("name", NON_IDEALITIES)
 def test_each_non_ideality_alone_makes_a_difference(open_sim: OpenSim, name: str) -> None:
-    """Leaving one on in an ideal chip, and one off in a real one, both change what is measured."""
+    """Leaving one on in an ideal chip changes what is measured."""
     others = tuple(other for other in NON_IDEALITIES if other != name)
     # A spread of the multiplexers needs multiplexers.
-    others = tuple(other for other in others if not (name == "mux-spread" and other == "lines"))
-    ideal = open_sim(off=(*others, name), n_bl=24, n_sl=24)
-    alone = open_sim(off=others, n_bl=24, n_sl=24)
+    others = tuple(other for other in others if not (name == "mux-spread" and other == "routing"))
+    # Cells that last for one write, and amplifiers that 24 cells overload.
+    frail = {"name": "frail", "endurance": 1.0}
+    options = {"n_bl": 24, "n_sl": 24, "preset": frail, "wiring": {"tia_resistance": 12e3}}
+    ideal = open_sim(off=(*others, name), **options)
+    alone = open_sim(off=others, **options)
     assert outcome(alone) != outcome(ideal)
 
 
 def outcome(chip: SimBackend) -> bytes:
     conductance = fill(chip)
-    volts = torch.linspace(-0.2, 0.2, chip.spec.n_bl, dtype=chip.dtype).expand(1, 2, -1)
+    rising = torch.linspace(-0.2, 0.2, chip.spec.n_bl, dtype=chip.dtype)
+    volts = torch.stack([rising, torch.full_like(rising, 0.2)])[None]
     return conductance.tobytes() + chip.mvm(volts).currents.numpy().tobytes()
 
 
@@ -134,6 +143,40 @@ def test_a_state_of_another_chip_is_refused(open_sim: OpenSim, tmp_path: Path) -
         open_backend(state=path, n_bl=17)
     with pytest.raises(ConfigError, match="seed = 11, not 12"):
         open_backend(state=path, seed=12)
+    with pytest.raises(ConfigError, match="preset = 'taox180', not 'taox40'"):
+        open_backend(state=path, preset="taox40")
+
+
+def test_a_state_brings_a_preset_of_the_users_along(open_sim: OpenSim, tmp_path: Path) -> None:
+    path, own = tmp_path / "chip.npz", TAOX_180.model_copy(update={"name": "wafer-7", "set_voltage": 1.2})
+    chip = open_sim(preset=own)
+    chip.save_state(path)
+    for again in (open_backend(state=path), open_backend(state=path, preset=own)):
+        assert again.config.device_preset == own
+        assert again.spec.provenance == chip.spec.provenance
+    with pytest.raises(ConfigError, match="preset = 'wafer-7#"):
+        open_backend(state=path, preset=own.model_copy(update={"set_voltage": 1.3}))
+
+
+def test_a_state_of_an_earlier_version_is_refused(open_sim: OpenSim, tmp_path: Path) -> None:
+    path = tmp_path / "chip.npz"
+    open_sim().save_state(path)
+    edit_header(path, format="rmhil-sim-state-1")
+    with pytest.raises(ConfigError, match="program them again"):
+        open_backend(state=path)
+
+
+def test_lines_are_those_of_the_preset_unless_told_otherwise() -> None:
+    assert open_backend().spec.shape == (1, 128, 128)
+    assert open_backend(preset="taox40").spec.shape == (1, 512, 512)
+    assert open_backend(preset="taox40", n_sl=20).spec.shape == (1, 512, 20)
+
+
+def test_a_preset_brings_its_pulses_along() -> None:
+    slow, fast = open_backend(n_bl=4, n_sl=4).spec, open_backend(n_bl=4, n_sl=4, preset="taox40").spec
+    assert (slow.pulse_width, slow.limits.pulse_width_min, slow.limits.pulse_period_min) == (1e-3, 0.5e-3, 5e-3)
+    assert (fast.pulse_width, fast.limits.pulse_width_min) == (10e-6, 10e-6)
+    assert fast.limits.pulse_period_min == pytest.approx(100e-6)
 
 
 def test_a_damaged_state_is_refused(open_sim: OpenSim, tmp_path: Path) -> None:
@@ -165,7 +208,16 @@ def edit_header(path: Path, **changes: object) -> None:
     np.savez(path, **(parts | {"header": np.array(json.dumps(header))}))
 
 
-@pytest.mark.parametrize("changes", [{"clock": float("nan")}, {"clock": -1.0}, {"settings": {"n_arrays": "x"}}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"clock": float("nan")},
+        {"clock": -1.0},
+        {"temperature": 0.0},
+        {"epoch": -1},
+        {"settings": {"n_arrays": "x"}},
+    ],
+)
 def test_a_state_with_a_damaged_header_is_refused(
     open_sim: OpenSim, tmp_path: Path, changes: dict[str, object]
 ) -> None:

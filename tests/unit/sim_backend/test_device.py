@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +10,8 @@ import torch
 
 from rmhil.backend import Biases, Cells, Operation
 from sim_backend import SimBackend, SimConfig
-from sim_backend.device import Bias, CellParameters, CycleDraws, cell_parameters, current, cycle_draws, respond
+from sim_backend.device import Bias, current, respond
+from sim_backend.parameters import CellParameters, CycleDraws, cell_parameters
 from sim_backend.presets import TAOX_180
 from sim_backend.rng import keys
 from tests.arrays import fill, pulse, read
@@ -24,7 +24,7 @@ def nominal(count: int = 1) -> tuple[CellParameters, CycleDraws]:
     """Cells without any spread."""
     config, none = SimConfig(ideal=True), torch.zeros(count, dtype=torch.int64)
     key = keys(0, none, none, none)
-    return cell_parameters(TAOX_180, config, key), cycle_draws(TAOX_180, config, key, none)
+    return cell_parameters(TAOX_180, config, key), CycleDraws(TAOX_180, config, key, none)
 
 
 def hold(state: list[float], voltage: float, gate: float, time: float = 1e-3, series: float = 0.0) -> torch.Tensor:
@@ -145,7 +145,7 @@ def test_an_mvm_may_leave_out_its_disturb(open_sim: OpenSim) -> None:
     """A vector of 20 us at 0.2 V moves no cell of a whole population by more than 1e-15 S."""
     ids = torch.arange(20_000)
     key = keys(1, ids, ids, ids)
-    cell, cycle = (f(TAOX_180, SimConfig(), key, *rest) for f, rest in ((cell_parameters, ()), (cycle_draws, (ids,))))
+    cell, cycle = (f(TAOX_180, SimConfig(), key, *rest) for f, rest in ((cell_parameters, ()), (CycleDraws, (ids,))))
     one = torch.ones(ids.numel(), dtype=torch.float64)
     state = 80e-6 * one
     for voltage in (0.2, -0.2):
@@ -181,8 +181,24 @@ def test_stuck_cells_answer_to_no_pulse(open_sim: OpenSim) -> None:
     assert np.all(chip.true_conductance[~stuck] != before[~stuck])
 
 
+def test_a_barely_open_gate_lets_no_cell_jump(open_sim: OpenSim) -> None:
+    """The spread of a SET level is at most a share of the level itself."""
+    chip = open_sim(n_bl=32, n_sl=32, off=("device-spread", "retention", "stuck-cells"))
+    fill(chip)
+    pulse(chip, Operation.RESET, 2.6, 5.0)
+    before = chip.true_conductance
+    level = 5e-6
+    pulse(chip, Operation.SET, 1.8, TAOX_180.gate_threshold + level / TAOX_180.compliance_slope)
+    after = chip.true_conductance
+    assert np.all(after >= before)
+    raised = after[after > before + 0.1e-6]
+    assert raised.size > 100
+    assert raised.max() < level * (1 + 5 * TAOX_180.cycle_level_share)
+    assert raised.std() < level * TAOX_180.cycle_level_share
+
+
 def test_repeated_sets_of_one_cell_scatter_by_the_cycle_spread(open_sim: OpenSim) -> None:
-    chip = open_sim(off=("read-noise", "telegraph"))
+    chip = open_sim(off=("retention",))
     fill(chip)
     levels = []
     for _ in range(60):
@@ -194,7 +210,7 @@ def test_repeated_sets_of_one_cell_scatter_by_the_cycle_spread(open_sim: OpenSim
 
 
 def test_readings_scatter_by_the_read_noise(open_sim: OpenSim) -> None:
-    chip = open_sim(off=("telegraph", "mux-spread"))
+    chip = open_sim(off=("telegraph", "retention", "mux-spread"))
     fill(chip)
     pulse(chip, Operation.SET, 1.8, 3.0)
     readings = np.array([read(chip).conductance for _ in range(100)])
@@ -207,7 +223,7 @@ def test_readings_scatter_by_the_read_noise(open_sim: OpenSim) -> None:
 
 
 def test_telegraph_noise_has_two_levels_and_few_cells_have_it(open_sim: OpenSim) -> None:
-    chip = open_sim(n_bl=32, n_sl=32, off=("read-noise", "mux-spread", "stuck-cells"))
+    chip = open_sim(n_bl=32, n_sl=32, off=("read-noise", "retention", "mux-spread", "stuck-cells"))
     fill(chip)
     readings = np.array([read(chip).conductance for _ in range(40)])
     levels = 1 + np.count_nonzero(np.diff(np.sort(readings, axis=0), axis=0) > 1e-12, axis=0)
@@ -224,10 +240,10 @@ def test_a_slow_sweep_and_a_pulse_reach_the_same_state(open_sim: OpenSim) -> Non
     chips[0].sweep(cell, Biases.of(np.linspace(0, 1.8, 181), 0.0, 2.5, dwell=1e-3, compliance=1e-3))
     pulse(chips[1], Operation.SET, 1.8, 2.5, cell)
     first, second = (chip.true_conductance[0, 0, 0] for chip in chips)
-    assert first == pytest.approx(second, rel=1e-9)
+    assert first == pytest.approx(second, rel=1e-7)  # what float32 resolves
 
 
 def test_parameters_of_a_cell_can_be_taken_apart() -> None:
     cell, _ = nominal(4)
-    assert cell[torch.tensor([1, 3])].set_voltage.shape == (2,)
-    assert replace(cell, stuck=~cell.stuck).stuck.all()
+    assert cell.at(torch.tensor([1, 3])).set_voltage.shape == (2,)
+    assert cell.altered(stuck=~cell.stuck).stuck.all()

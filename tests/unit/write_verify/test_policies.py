@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rmhil.backend import ArraySpec, Floats, Limits, Operation, Pulses, Status
-from rmhil.errors import UnknownNameError
-from rmhil.write_verify import Adaptive, AnyPolicy, Incremental, find_policy, policy_names
+from rmhil.errors import ConfigError, OutOfRangeError, RmhilError, UnknownNameError
+from rmhil.write_verify import (
+    Adaptive,
+    AnyPolicy,
+    Incremental,
+    Population,
+    Verdict,
+    find_policy,
+    policy_names,
+)
 
 SPEC = ArraySpec(
     provenance="none", n_arrays=1, n_bl=4, n_sl=4, conductance_min=10e-6, conductance_max=80e-6, pulse_width=2e-3
@@ -22,29 +31,56 @@ def policy(request: pytest.FixtureRequest) -> AnyPolicy:
     return find_policy(request.param)
 
 
-def first_pulses(policy: AnyPolicy, target: list[float], reading: list[float], spec: ArraySpec = SPEC) -> Pulses:
-    g = np.array(reading) * MICRO
-    state = policy.start(spec, np.array(target) * MICRO, 1e-6, g)
-    return policy.step(state, g, np.zeros(len(g), dtype=np.int64))[1]
+def judged(
+    policy: AnyPolicy, target: Floats, reading: Floats, spec: ArraySpec = SPEC, tolerance: float = 1e-6
+) -> tuple[Any, list[Verdict]]:
+    """State and verdicts after the first reading."""
+    state = policy.start(spec, target, tolerance)
+    state, verdict = policy.judge(state, reading, np.zeros(len(reading), dtype=np.int64))
+    return state, [Verdict(code) for code in verdict]
 
 
 def walk(policy: AnyPolicy, target: Floats, readings: list[Floats], spec: ArraySpec = SPEC) -> tuple[Any, list[Pulses]]:
-    """The pulses chosen when each is answered by the next of the readings."""
-    state = policy.start(spec, target, 1e-6, readings[0])
+    """The pulses chosen when each is answered by the next of the readings, none of which is in tolerance."""
+    state = policy.start(spec, target, 1e-6)
     pulses = []
     for reading in readings:
-        state, chosen = policy.step(state, reading, np.zeros(len(reading), dtype=np.int64))
+        state, verdict = policy.judge(state, reading, np.zeros(len(reading), dtype=np.int64))
+        assert set(verdict) <= {Verdict.PULSE, Verdict.STUCK}
+        state, chosen = policy.step(state)
         pulses.append(chosen)
     return state, pulses
 
 
+def far_readings(generator: np.random.Generator, target: Floats, count: int) -> list[Floats]:
+    """Readings that are never near the target."""
+    away = generator.choice([-1.0, 1.0], (count, len(target))) * generator.uniform(3e-6, 9e-6, (count, len(target)))
+    return list(target + away)
+
+
+def until_stuck(
+    policy: AnyPolicy, target: float, answer: Callable[[int, float], float], first: float
+) -> tuple[bool, set[int]]:
+    """Whether a cell that answers so is called stuck within 200 pulses, and the operations it was given."""
+    state, reading, given = policy.start(SPEC, np.array([target]), 1e-6), first, set()
+    for _ in range(200):
+        state, verdict = policy.judge(state, np.array([reading]), np.zeros(1, dtype=np.int64))
+        if verdict[0] == Verdict.STUCK:
+            return True, given
+        state, pulses = policy.step(state)
+        given.add(int(pulses.operation[0]))
+        reading = answer(int(pulses.operation[0]), reading)
+    return False, given
+
+
 def test_cells_below_target_are_set_and_cells_above_are_reset(policy: AnyPolicy) -> None:
-    pulses = first_pulses(policy, [40, 40], [20, 60])
-    assert pulses.operation.tolist() == [Operation.SET, Operation.RESET]
+    state, verdicts = judged(policy, np.array([40e-6, 40e-6]), np.array([20e-6, 60e-6]))
+    assert verdicts == [Verdict.PULSE] * 2
+    assert policy.step(state)[1].operation.tolist() == [Operation.SET, Operation.RESET]
 
 
 def test_pulses_take_their_width_from_the_spec(policy: AnyPolicy) -> None:
-    assert first_pulses(policy, [40], [20]).width.tolist() == [SPEC.pulse_width]
+    assert walk(policy, np.array([40e-6]), [np.array([20e-6])])[1][0].width.tolist() == [SPEC.pulse_width]
 
 
 def test_pulses_keep_to_the_limits_of_the_spec(policy: AnyPolicy) -> None:
@@ -52,9 +88,9 @@ def test_pulses_keep_to_the_limits_of_the_spec(policy: AnyPolicy) -> None:
     spec = ArraySpec(
         provenance="none", n_arrays=1, n_bl=4, n_sl=4, conductance_min=10e-6, conductance_max=80e-6, limits=limits
     )
-    generator = np.random.default_rng(1)
-    readings = [generator.uniform(1e-6, 100e-6, 50) for _ in range(120)]
-    for pulses in walk(policy, np.full(50, 45e-6), readings, spec)[1]:
+    target = np.full(50, 45e-6)
+    readings = far_readings(np.random.default_rng(1), target, 120)
+    for pulses in walk(policy, target, readings, spec)[1]:
         is_set = pulses.operation == Operation.SET
         assert np.all(pulses.amplitude[is_set] <= limits.set_voltage)
         assert np.all(pulses.amplitude[~is_set] <= limits.reset_voltage)
@@ -64,7 +100,8 @@ def test_pulses_keep_to_the_limits_of_the_spec(policy: AnyPolicy) -> None:
 
 def test_a_cell_is_pulsed_alike_alone_and_among_others(policy: AnyPolicy) -> None:
     generator = np.random.default_rng(2)
-    target, readings = generator.uniform(10e-6, 80e-6, 30), [generator.uniform(5e-6, 90e-6, 30) for _ in range(12)]
+    target = generator.uniform(15e-6, 75e-6, 30)
+    readings = far_readings(generator, target, 12)
     together = walk(policy, target, readings)[1]
     for cell in (0, 7, 29):
         alone = walk(policy, target[[cell]], [reading[[cell]] for reading in readings])[1]
@@ -73,47 +110,54 @@ def test_a_cell_is_pulsed_alike_alone_and_among_others(policy: AnyPolicy) -> Non
             assert one.gate_voltage[0] == many.gate_voltage[cell]
 
 
-def test_a_step_changes_neither_its_state_nor_its_readings(policy: AnyPolicy) -> None:
+def test_states_can_be_parted_and_joined(policy: AnyPolicy) -> None:
+    generator = np.random.default_rng(3)
+    target = generator.uniform(15e-6, 75e-6, 6)
+    state, _ = walk(policy, target, far_readings(generator, target, 3))
+    joined = type(state).joined([state[:2], state[2:3], state[3:]])
+    reading, normal = target + 5e-6, np.zeros(6, dtype=np.int64)
+    whole, again = (policy.step(policy.judge(one, reading, normal)[0])[1] for one in (state, joined))
+    np.testing.assert_array_equal(whole.gate_voltage, again.gate_voltage)
+    np.testing.assert_array_equal(whole.amplitude, again.amplitude)
+
+
+def test_neither_judging_nor_stepping_changes_a_state(policy: AnyPolicy) -> None:
     target, reading = np.array([40e-6, 30e-6]), np.array([20e-6, 50e-6])
-    state = policy.start(SPEC, target, 1e-6, reading)
-    first = policy.step(state, reading, np.zeros(2, dtype=np.int64))[1]
-    second = policy.step(state, reading, np.zeros(2, dtype=np.int64))[1]
+    start = policy.start(SPEC, target, 1e-6)
+    state, _ = policy.judge(start, reading, np.zeros(2, dtype=np.int64))
+    first, second = policy.step(state)[1], policy.step(state)[1]
     np.testing.assert_array_equal(first.gate_voltage, second.gate_voltage)
     assert reading.tolist() == [20e-6, 50e-6]
+    assert judged(policy, target, reading)[1] == [Verdict.PULSE] * 2
 
 
 @pytest.mark.parametrize("target", [15e-6, 75e-6])
-def test_a_cell_that_answers_nothing_is_called_stuck(policy: AnyPolicy, target: float) -> None:
-    state, _ = walk(policy, np.array([target]), [np.array([45e-6])] * 200)
-    assert state.stuck.tolist() == [True]
-
-
-def test_a_cell_is_not_called_stuck_before_both_kinds_of_strong_pulse(policy: AnyPolicy) -> None:
-    state = policy.start(SPEC, np.array([75e-6]), 1e-6, np.array([45e-6]))
-    given = set()
-    for _ in range(200):
-        state, pulses = policy.step(state, np.array([45e-6]), np.zeros(1, dtype=np.int64))
-        if state.stuck[0]:
-            break
-        given.add(int(pulses.operation[0]))
+def test_a_cell_that_answers_nothing_is_called_stuck_after_strong_pulses_of_both_kinds(
+    policy: AnyPolicy, target: float
+) -> None:
+    stuck, given = until_stuck(policy, target, lambda _, reading: reading, 45e-6)
+    assert stuck
     assert given == {Operation.SET, Operation.RESET}
 
 
 def test_a_cell_that_answers_a_strong_pulse_is_not_stuck(policy: AnyPolicy) -> None:
-    """Above the reach of a SET, but a RESET moves it: late, not stuck."""
-    reading, state = np.array([60e-6]), policy.start(SPEC, np.array([75e-6]), 1e-6, np.array([60e-6]))
-    for _ in range(200):
-        state, pulses = policy.step(state, reading, np.zeros(1, dtype=np.int64))
-        assert not state.stuck[0]
-        reading = np.array([20e-6 if pulses.operation[0] == Operation.RESET else 60e-6])
+    """Its target is above the reach of a SET, but a RESET moves it: late, not stuck."""
+    stuck, _ = until_stuck(policy, 75e-6, lambda operation, _: 20e-6 if operation == Operation.RESET else 60e-6, 60e-6)
+    assert not stuck
 
 
 def test_a_reading_without_value_is_answered_by_a_reset(policy: AnyPolicy) -> None:
-    """At compliance a cell conducts more than can be read, whatever number came with it."""
-    reading = np.array([20e-6])
-    state = policy.start(SPEC, np.array([40e-6]), 1e-6, reading)
-    pulses = policy.step(state, reading, np.array([Status.COMPLIANCE]))[1]
-    assert pulses.operation.tolist() == [Operation.RESET]
+    """At compliance a cell conducts more than can be read, whatever number came with it, also one at the target."""
+    state = policy.start(SPEC, np.array([40e-6, 40e-6]), 1e-6)
+    state, verdict = policy.judge(state, np.array([20e-6, 40e-6]), np.full(2, Status.COMPLIANCE))
+    assert verdict.tolist() == [Verdict.PULSE] * 2
+    assert policy.step(state)[1].operation.tolist() == [Operation.RESET] * 2
+
+
+def test_a_cell_far_from_its_target_is_never_left(policy: AnyPolicy) -> None:
+    target = np.linspace(10e-6, 80e-6, 40)
+    for off in (-2e-6, 2e-6):
+        assert set(judged(policy, target, target + off)[1]) == {Verdict.PULSE}
 
 
 def test_the_incremental_ramps_rise_by_fixed_steps_and_start_again() -> None:
@@ -128,22 +172,134 @@ def test_the_incremental_ramps_rise_by_fixed_steps_and_start_again() -> None:
     assert gates[5] == pytest.approx(start)
 
 
-def test_the_adaptive_policy_hits_a_straight_response_at_its_third_set() -> None:
-    """Two SETs show level and slope of a cell far from the first guess; the third is at the target."""
-    policy, target, slope, threshold = Adaptive(), np.array([70e-6]), 24e-6, 0.4
-    state, reading = policy.start(SPEC, target, 1e-9, np.array([8e-6])), np.array([8e-6])
+def test_an_incremental_ramp_can_start_again_below_where_it_stood() -> None:
+    policy = Incremental(step_back=2.0)
+    readings = [np.array([g * MICRO]) for g in (20, 21, 22, 23, 24, 60, 20)]
+    gates = [float(p.gate_voltage[0]) for p in walk(policy, np.array([40e-6]), readings)[1]]
+    assert gates[6] == pytest.approx(gates[4] - 2.0 * policy.gate_step)
+
+
+def test_the_incremental_policy_wants_its_confirming_reads_in_a_row() -> None:
+    policy, target, normal = Incremental(confirm_reads=2), np.array([40e-6]), np.zeros(1, dtype=np.int64)
+    state, verdict = policy.judge(policy.start(SPEC, target, 1e-6), np.array([40.5e-6]), normal)
+    assert verdict[0] == Verdict.READ
+    state, verdict = policy.judge(state, np.array([41.5e-6]), normal)
+    assert verdict[0] == Verdict.PULSE
+    state, _ = policy.step(state)
+    said = []
     for _ in range(3):
-        state, pulses = policy.step(state, reading, np.zeros(1, dtype=np.int64))
+        state, verdict = policy.judge(state, np.array([39.5e-6]), normal)
+        said.append(Verdict(verdict[0]))
+    assert said == [Verdict.READ, Verdict.READ, Verdict.DONE]
+
+
+def test_the_adaptive_policy_leaves_a_cell_at_once_only_if_it_is_far_inside() -> None:
+    """A cell that was not pulsed has rested: at the target it is done, at the edge of tolerance it is read again."""
+    assert judged(Adaptive(), np.array([40e-6] * 3), np.array([40e-6, 40.95e-6, 41.05e-6]))[1] == [
+        Verdict.DONE,
+        Verdict.READ,
+        Verdict.PULSE,
+    ]
+
+
+def test_the_adaptive_policy_reads_an_unsure_cell_until_it_is_sure_or_gives_up() -> None:
+    policy, normal = Adaptive(), np.zeros(1, dtype=np.int64)
+    said = {}
+    for name, off in {"inside": 0.6e-6, "edge": 0.93e-6}.items():
+        state, verdicts = policy.start(SPEC, np.array([75e-6]), 1e-6), []
+        for _ in range(policy.most_reads):
+            state, verdict = policy.judge(state, np.array([75e-6 + off]), normal)
+            verdicts.append(Verdict(verdict[0]))
+            if verdicts[-1] != Verdict.READ:
+                break
+        said[name] = verdicts
+    assert said["inside"][-1] == Verdict.DONE
+    assert 1 < len(said["inside"]) < policy.most_reads
+    assert said["edge"][-1] == Verdict.PULSE
+
+
+def test_the_adaptive_policy_reads_a_pulsed_cell_again_after_the_pause() -> None:
+    policy, target, normal = Adaptive(), np.array([40e-6]), np.zeros(1, dtype=np.int64)
+    state, _ = policy.judge(policy.start(SPEC, target, 1e-6), np.array([20e-6]), normal)
+    state, _ = policy.step(state)
+    state, verdict = policy.judge(state, target, normal)
+    assert verdict[0] == Verdict.REST
+    assert policy.pause > 0
+    state, verdict = policy.judge(state, target, normal)
+    assert verdict[0] == Verdict.DONE
+
+
+def test_a_cell_that_will_drift_out_is_not_left_to_rest() -> None:
+    drifting = Population.estimate(SPEC).model_copy(update={"drift_share": -0.02})
+    verdicts = []
+    for off in (-0.5e-6, 1.0e-6):
+        policy, target, normal = Adaptive(population=drifting), np.array([75e-6]), np.zeros(1, dtype=np.int64)
+        state, _ = policy.judge(policy.start(SPEC, target, 2e-6), np.array([20e-6]), normal)
+        state, _ = policy.step(state)
+        verdicts.append(Verdict(policy.judge(state, target + off, normal)[1][0]))
+    assert verdicts == [Verdict.PULSE, Verdict.REST]
+
+
+def test_readings_are_taken_at_their_word_where_the_tolerance_is_finer_than_the_noise() -> None:
+    tolerance = 1e-9
+    verdicts = judged(Adaptive(), np.array([40e-6] * 2), 40e-6 + np.array([0.0, 3.0]) * tolerance, tolerance=tolerance)[
+        1
+    ]
+    assert verdicts == [Verdict.DONE, Verdict.PULSE]
+
+
+def test_the_adaptive_policy_hits_a_straight_response_at_its_third_set() -> None:
+    """Two SETs show level and slope of a cell far from the population's; the third is at the target."""
+    policy, target, slope, threshold, tolerance = Adaptive(), np.array([70e-6]), 24e-6, 0.4, 1e-9
+    state, reading = policy.start(SPEC, target, tolerance), np.array([8e-6])
+    for _ in range(3):
+        state, _ = policy.judge(state, reading, np.zeros(1, dtype=np.int64))
+        state, pulses = policy.step(state)
         assert pulses.operation[0] == Operation.SET
         reading = np.maximum(reading, slope * (pulses.gate_voltage - threshold))
-    assert reading[0] == pytest.approx(target[0], abs=1e-9)
+    assert reading[0] == pytest.approx(target[0], abs=3 * tolerance)
 
 
 def test_the_adaptive_policy_outdoes_a_pulse_that_was_not_answered() -> None:
     pulses = walk(Adaptive(), np.array([40e-6]), [np.array([38e-6])] * 5)[1]
     gates = np.array([p.gate_voltage[0] for p in pulses])
-    steps = np.diff(gates)
-    assert np.all(steps >= Adaptive().first_raise * 2.0 ** np.arange(4) * (1 - 1e-9))
+    assert np.all(np.diff(gates) >= Adaptive().first_raise * 2.0 ** np.arange(4) * (1 - 1e-9))
+
+
+def test_a_pulse_that_moved_nothing_moves_the_belief() -> None:
+    """A SET that raised nothing has its line no higher than the cell."""
+    state, pulses = walk(Adaptive(), np.array([60e-6]), [np.array([45e-6])] * 2)
+    gate = pulses[0].gate_voltage
+    prior = Adaptive().start(SPEC, np.array([60e-6]), 1e-6).set_line
+    assert prior.at(gate)[0] > 45e-6
+    assert state.set_line.at(gate)[0] < 46e-6
+    assert state.set_line.variance(gate)[0] < prior.variance(gate)[0]
+
+
+def test_worse_readings_make_the_adaptive_policy_stay_farther_inside() -> None:
+    """What decides is the population: the same reading is good enough under little noise, and not under much."""
+    said = []
+    for share in (0.001, 0.02):
+        noisy = Population.estimate(SPEC).model_copy(update={"read_share": share, "drift_spread_share": 0.0})
+        said.append(judged(Adaptive(population=noisy), np.array([60e-6]), np.array([60.9e-6]), tolerance=1.5e-6)[1][0])
+    assert said == [Verdict.DONE, Verdict.READ]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "named"),
+    [
+        (lambda: Incremental(confirm_reads=-1), OutOfRangeError, "confirm_reads"),
+        (lambda: Incremental(confirm_reads=1.5), ConfigError, "confirm_reads"),  # type: ignore[arg-type]
+        (lambda: Adaptive(sure=1.0), OutOfRangeError, "sure"),
+        (lambda: Adaptive(hopeful=float("nan")), OutOfRangeError, "hopeful"),
+        (lambda: Adaptive(most_reads=0), OutOfRangeError, "most_reads"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(
+    make: Callable[[], AnyPolicy], error: type[RmhilError], named: str
+) -> None:
+    with pytest.raises(error, match=named):
+        make()
 
 
 def test_policies_are_found_by_name_and_unknown_ones_listed() -> None:

@@ -1,0 +1,62 @@
+"""What the effective matrices of a chip are made of: its cells as they are by now, its lines, its amplifiers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from rmhil.backend import Ints
+from sim_backend.line_factors import LineFactors
+from sim_backend.matrices import Matrices
+from sim_backend.network import effective_matrices, is_transparent
+from sim_backend.periphery import Periphery
+
+if TYPE_CHECKING:
+    from sim_backend.chip import Chip
+
+
+class ChipNetwork:
+    """The `MatrixSource` of one chip."""
+
+    def __init__(self, chip: Chip, periphery: Periphery) -> None:
+        self._chip = chip
+        self._periphery = periphery
+
+    @cached_property
+    def transparent(self) -> bool:
+        """Whether no line has any resistance."""
+        return is_transparent(self._chip.lines(0))
+
+    def cells_on(self, arrays: Ints, sl: Ints) -> torch.Tensor:
+        """S by now of the cells of some SLs, (arrays, n_bl, len(sl)), float64."""
+        return self._chip.conducting(arrays)[..., torch.from_numpy(sl).to(self._chip.device)]
+
+    def conducting_at(self, flat: torch.Tensor) -> torch.Tensor:
+        """S by now of the cells at some positions (int64), float64."""
+        return self._chip.conducting_at(flat)
+
+    def solve(self, cells: torch.Tensor, arrays: Ints, sl: Ints) -> torch.Tensor:
+        """S: effective matrices of arrays with these cells on, (arrays, n_bl, len(sl))."""
+        lines = [self._chip.lines(array) for array in arrays]
+        return effective_matrices(cells, lines, sl, self._chip.config.n_sl)
+
+    def factors(self, cells: torch.Tensor, array: int, sl: Ints) -> LineFactors:
+        """The network of one array with these cells on, (1, n_bl, len(sl)), ready for changes."""
+        return LineFactors(cells, [self._chip.lines(array)], sl, self._chip.config.n_sl)
+
+    def complete(self, arrays: Ints, sl: Ints, effective: torch.Tensor) -> Matrices:
+        """What an MVM needs beside the effective matrices, (arrays, n_bl, len(sl)), float64."""
+        # A cell's noise current is driven by the voltage that the lines leave it, V M / G, so its
+        # relative noise is that of its element of M (first order in the drop along the lines).
+        chip = self._chip
+        variance = chip.read_variance(arrays, sl) * effective.square()
+        offset = self._periphery.offset_currents(arrays, sl, effective, chip.line_ends[0][arrays])
+        return Matrices(
+            arrays=arrays,
+            effective=effective.to(chip.dtype),
+            variance=variance.to(chip.dtype),
+            offset=offset.to(chip.dtype),
+            held_until=chip.held_until(arrays),
+        )
