@@ -66,7 +66,9 @@ class ConvergenceError(RmhilError):
     """An iteration has not settled; there is no result."""
 
     def __init__(self, name: str, change: float, tolerance: float, unit: str, iterations: int) -> None:
-        super().__init__(f"{name} still change by {change:g} {unit} (allowed: {tolerance:g}) after {iterations} iterations")
+        super().__init__(
+            f"{name} still change by {change:g} {unit} (allowed: {tolerance:g}) after {iterations} iterations"
+        )
 
 
 class PlacementError(RmhilError):

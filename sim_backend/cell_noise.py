@@ -30,7 +30,7 @@ _SHIELDED_MOST = 0.9
 
 @dataclass(frozen=True, slots=True)
 class CellNoise:
-    """Noise that cells add to the currents of some arrays: `squares @ variance + shielding * current**2` is its variance.
+    """Noise that cells add to the currents of some arrays: of variance `squares @ variance + shielding * current**2`.
 
     Attributes:
         variance: S^2, (arrays, n_bl, k), of the squares of the BLs' voltages.
@@ -99,7 +99,8 @@ def _ladders(
     """
     voltage, impedance = _driven_ladders(cells, end, gaps, both_ends)
     if both_ends:
-        voltage = voltage + _driven_ladders(cells.flip(-1), end, gaps[::-1], both_ends)[0].flip(-1)
+        other = _driven_ladders(cells.flip(-1), end, gaps[::-1], both_ends)[0].flip(-1)
+        voltage = (voltage + other).clamp_max_(1.0)  # without any resistance each driver holds the whole line
     return voltage, impedance
 
 
@@ -116,7 +117,8 @@ def _driven_ladders(
         loads.append(cell + beyond)
         beyond = loads[-1] / (1.0 + gap * loads[-1])
     voltage, back = torch.ones_like(end), end
-    voltages, impedances = [], []
+    voltages: list[torch.Tensor] = []
+    impedances: list[torch.Tensor] = []
     for cell, load, gap in zip(nodes, reversed(loads), gaps, strict=False):
         series = gap + (end if not voltages else 0.0)
         voltage = voltage / (1.0 + series * load)

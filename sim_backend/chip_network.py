@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from rmhil.backend import Ints
+from rmhil.line_solver import LineTensors
+from sim_backend.cell_noise import CellNoise, cell_noise
 from sim_backend.line_factors import LineFactors
 from sim_backend.matrices import Matrices
 from sim_backend.network import effective_matrices, is_transparent
@@ -48,15 +50,22 @@ class ChipNetwork:
 
     def complete(self, arrays: Ints, sl: Ints, effective: torch.Tensor) -> Matrices:
         """What an MVM needs beside the effective matrices, (arrays, n_bl, len(sl)), float64."""
-        # A cell's noise current is driven by the voltage that the lines leave it, V M / G, so its
-        # relative noise is that of its element of M (first order in the drop along the lines).
         chip = self._chip
-        variance = chip.read_variance(arrays, sl) * effective.square()
+        noise = self._noise(arrays, sl, effective)
         offset = self._periphery.offset_currents(arrays, sl, effective, chip.line_ends[0][arrays])
         return Matrices(
             arrays=arrays,
             effective=effective.to(chip.dtype),
-            variance=variance.to(chip.dtype),
+            variance=noise.variance.to(chip.dtype),
+            shielding=noise.shielding.to(chip.dtype),
             offset=offset.to(chip.dtype),
             held_until=chip.held_until(arrays),
         )
+
+    def _noise(self, arrays: Ints, sl: Ints, effective: torch.Tensor) -> CellNoise:
+        chip = self._chip
+        relative = chip.read_variance(arrays, sl)
+        if self.transparent or not bool(relative.any()):
+            return CellNoise(relative * effective.square(), torch.zeros_like(effective[:, 0]))
+        lines = LineTensors.of([chip.lines(array) for array in arrays], sl, chip.device)
+        return cell_noise(relative, self.cells_on(arrays, sl), effective, lines, sl, chip.config.n_sl)

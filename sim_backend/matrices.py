@@ -41,7 +41,8 @@ class Matrices:
     Attributes:
         arrays: their numbers.
         effective: S, (arrays, n_bl, k): current into each SL per volt on each BL.
-        variance: S^2, same shape: variance of one reading of it.
+        variance: S^2, same shape, and
+        shielding: 1, (arrays, k): of the noise of the cells, see `sim_backend.cell_noise`.
         offset: A, (arrays, k): what the TIAs' input offsets add to one conversion.
         held_until: s on the clock: later, cells may have drifted too far.
     """
@@ -49,6 +50,7 @@ class Matrices:
     arrays: Ints
     effective: torch.Tensor
     variance: torch.Tensor
+    shielding: torch.Tensor
     offset: torch.Tensor
     held_until: Seconds
 
@@ -228,6 +230,6 @@ class MatrixCache:
 def _with_part(whole: Matrices, places: Ints, part: Matrices) -> Matrices:
     """Matrices with those of some arrays replaced; what was handed out before is written over."""
     index = torch.from_numpy(places).to(whole.effective.device)
-    for name in ("effective", "variance", "offset"):
+    for name in ("effective", "variance", "shielding", "offset"):
         getattr(whole, name).index_copy_(0, index, getattr(part, name))
     return replace(whole, held_until=min(whole.held_until, part.held_until))

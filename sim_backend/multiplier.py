@@ -1,8 +1,8 @@
 """MVMs: DAC, lines, cells, TIA and ADC of every pass, summed digitally.
 
 Everything between the converters is counted in their codes, and the products do the scaling. The noise of the cells is
-added to the currents with its exact variance, which is a second product, of the squares of the inputs. The products are
-accumulated into the buffer that the normal numbers were drawn into; a call allocates nothing but its result.
+added to the currents with the variance of all of them together, which is a second product, of the squares of the
+inputs (see `sim_backend.cell_noise`). A call allocates nothing but its result.
 """
 
 from __future__ import annotations
@@ -157,17 +157,18 @@ class Multiplier:
     def _multiply(self, step: Step) -> None:
         """Currents before the ADC, in its codes, with offset and noise."""
         currents, group, periphery = step.currents, step.group, self._periphery
+        torch.baddbmm(group.offset, step.codes, group.effective, alpha=self._scale, out=currents)
         if self._cells_are_noisy:
-            periphery.noise.fill(step.noise)
-            scale = self._scale**2
-            torch.baddbmm(self._floor, step.squares, group.variance, alpha=scale, out=step.deviations)
-            torch.addcmul(group.offset, currents, step.deviations.sqrt_(), out=currents)
+            variance, scale = step.deviations, self._scale**2
+            torch.baddbmm(self._floor, step.squares, group.variance, alpha=scale, out=variance)
+            if group.is_shielded:
+                torch.addcmul(group.unshielded, currents, group.shielding, out=step.normals)
+                variance.addcmul_(currents, step.normals)
+            periphery.noise.fill(step.draws)
+            currents.addcmul_(step.normals, variance.sqrt_())
         elif periphery.adc_noise:
-            periphery.noise.fill(step.noise)
-            torch.add(group.offset, currents, alpha=periphery.adc_noise, out=currents)
-        else:
-            currents.copy_(group.offset.expand_as(currents))
-        currents.baddbmm_(step.codes, group.effective, alpha=self._scale)
+            periphery.noise.fill(step.draws)
+            currents.add_(step.normals, alpha=periphery.adc_noise)
 
     def _bend(self, plan: Plan, step: Step, curve: CellCurve) -> None:
         """Add what cells that are not ohmic carry beyond that, in codes of the ADC."""

@@ -77,21 +77,29 @@ class Group:
         self.arrays = arrays
         self.is_first = rows.where.start == 0
         self.is_whole = is_whole
-        self.effective = self.variance = self.offset = torch.empty(0)
+        self.effective = self.variance = self.shielding = self.unshielded = self.offset = torch.empty(0)
+        self.is_shielded = False
         self._held: Matrices | None = None
 
     def use(self, held: Matrices, periphery: Periphery) -> None:
         """Take the rows' part of matrices of this bank of SLs: views, unless the lines are not in one piece.
 
-        Afterwards `effective` and `variance` are (passes, BLs, SLs) in S and S^2, `offset` is (passes, 1, SLs) in codes
-        of the ADC; the first axis counts the arrays, and within each its banks.
+        Afterwards `effective` and `variance` are (passes, BLs, SLs) in S and S^2; `offset`, in codes of the ADC,
+        `shielding` and `unshielded` are (passes, 1, SLs). The first axis counts the arrays, and within each its banks.
+        `shielding * current + unshielded`, times the current, leaves the offset in the current unshielded, but
+        for its own square.
         """
         if held is self._held:
             return
-        banks = self.rows.banks
         self.effective, self.variance = self._part(held.effective), self._part(held.variance)
-        self.offset = (held.offset / periphery.adc_lsb)[:, None, :].repeat_interleave(banks, dim=0)
+        self.offset = self._of_passes(held.offset / periphery.adc_lsb)
+        self.shielding = self._of_passes(held.shielding)
+        self.unshielded = -2.0 * self.shielding * self.offset
+        self.is_shielded = bool(self.shielding.any())
         self._held = held
+
+    def _of_passes(self, of_sl: torch.Tensor) -> torch.Tensor:
+        return of_sl[:, None, :].repeat_interleave(self.rows.banks, dim=0)
 
     def _part(self, matrix: torch.Tensor) -> torch.Tensor:
         lines = self.rows.lines
@@ -163,8 +171,9 @@ class Step:
         driven: the same, the banks as an axis of its own where there are several.
         squares: of the codes.
         currents: in codes of the ADC, (passes, vectors, SLs).
-        noise: what `currents` is before: the draws of each generator.
-        deviations: of that noise, as `currents`.
+        deviations: of their noise, same shape.
+        normals: standard normal numbers, same shape.
+        draws: the parts of `normals` that each generator draws.
         looks: whether to look for currents over range before all are compared with its ends.
     """
 
@@ -174,12 +183,12 @@ class Step:
         sensed = (arrays * rows.banks, vectors, group.columns.lines.size)
         self.group = group
         self.drives = drives
-        self.codes, self.squares, self.currents, self.deviations = (
+        self.codes, self.squares, self.currents, self.deviations, self.normals = (
             flat[: math.prod(shape)].view(shape)
-            for flat, shape in zip(buffers, (driven, driven, sensed, sensed), strict=True)
+            for flat, shape in zip(buffers, (driven, driven, sensed, sensed, sensed), strict=True)
         )
         self.driven = self.codes if rows.banks == 1 else self.by_bank(self.codes)
-        self.noise = noise.blocks(self.currents)
+        self.draws = noise.blocks(self.normals)
         # Elsewhere than on a CPU, looking would wait for all that is under way.
         worth = self.currents.numel() > _FEW_CURRENTS or not group.is_whole
         self.looks = worth and self.currents.device.type == "cpu"
@@ -203,7 +212,7 @@ class Buffers:
 
     def __init__(self, noise: Noise, dtype: torch.dtype, device: torch.device) -> None:
         self._noise = noise
-        self._flat = [torch.empty(0, dtype=dtype, device=device) for _ in range(4)]
+        self._flat = [torch.empty(0, dtype=dtype, device=device) for _ in range(5)]
         self._steps: dict[tuple[Plan, int], list[Step]] = {}
 
     def steps(self, plan: Plan, vectors: int) -> list[Step]:

@@ -33,18 +33,29 @@ CELLS_MIN: Final = 16
 """Cells: fewer say too little of how cells differ (the spread of 16 is known to 18 %)."""
 
 _GOLDEN: Final = (5.0**0.5 - 1.0) / 2.0
-_SCOUTS: Final = 4
+"""1: golden section."""
+
 _ERASING: Final = (2.0, 0.1)
 _GATES: Final = (0.4, 0.1)
 _AMPLITUDES: Final = (0.5, 0.05)
-"""V: start and step of the scouts' ramps."""
+"""V: start and step of the scouts' ramps (estimates). The first one is to erase; the others begin where TaOx cells do
+not answer yet."""
+
+_SCOUTS: Final = 4
+"""Cells: the median of four stands one that is stuck."""
+
 _SET_LEVELS: Final = 6
 _RESET_LEVELS: Final = 8
 _RESET_AGAIN: Final = 2
 _READS: Final = 8
+"""1: pulses and readings of the sequence. Lines differ from cell to cell far more than so many points leave open."""
+
 _DEEPER: Volts = 0.2
+"""V: beyond the scouts' last RESET, so that nearly all cells start below the window (estimate, range 0.1 to 0.4)."""
+
 _ONSET: Final = 0.1
 """1: share of the window by which the scouts must have fallen for the RESET to have begun."""
+
 _ANSWER: Final = 0.5
 """1: share of the window that a cell must cross in both directions to be of the population."""
 

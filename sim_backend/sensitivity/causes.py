@@ -150,7 +150,7 @@ def _switches(config: SimConfig, as_it_is: Setting) -> list[Cause]:
             gain=Pair(as_it_is, _written(_off(config, (*config.off, name)))),
             cost=(
                 Pair(_on_target(_only(config, name)), _on_target(ideal)),
-                Pair(_written(_only(config, name)), _written(ideal)),
+                *([] if name in MVM_ONLY else [Pair(_written(_only(config, name)), _written(ideal))]),
             ),
         )
         for name in NON_IDEALITIES

@@ -119,9 +119,10 @@ def _print(study: Study, recipe: Recipe, title: str) -> None:
     console = output_console()
     console.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
     console.print(escape(headline(study)), soft_wrap=True)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for title in HEAD:
-        table.add_column(title.replace(": ", ":\n"), justify="left" if title == HEAD[0] else "right")
+        first = title == HEAD[0]
+        table.add_column(title.replace(" ", "\n", 1), justify="left" if first else "right", no_wrap=True)
     for row in rows(study):
         table.add_row(*row, style="dim" if row[0].startswith("what if") else None)
     console.print(table)

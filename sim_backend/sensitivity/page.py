@@ -34,8 +34,8 @@ def sensitivity_page(
     }
     table = page.table(HEAD, rows(study), numbers=tuple(range(1, len(HEAD))))
     units = page.note(
-        "Errors: mean square, in ppm of the variance of the float network's outputs. Accuracies: points of %. +-: "
-        "standard error over the chips."
+        "Errors: mean square, in ppm of the variance of the float network's outputs. Accuracies: points of %. Pulses: "
+        "SET and RESET, a cell. +-: standard error over the chips."
     )
     sections = [
         Section("What costs accuracy", page.picture(shown)),

@@ -13,8 +13,8 @@ from sim_backend.sensitivity.study import Effect, Study, Summary
 PERCENT: Final = 1e2
 PPM: Final = 1e6
 
-HEAD: Final = ("cause", "off: error that goes", "accuracy won", "alone: error", "accuracy lost", "off: pulses a cell")
-"""Columns of the table; errors in ppm of the outputs' variance, accuracies in points of %."""
+HEAD: Final = ("cause", "off: error gone", "accuracy won", "alone: error", "accuracy lost", "off: pulses")
+"""Columns of the table; errors in ppm of the outputs' variance, accuracies in points of %, pulses a cell."""
 
 _MEANING: Final[Mapping[str, str]] = {
     PROGRAMMING: "write-verify leaves cells within its tolerance, not on their targets. Off: exactly on target",
@@ -88,7 +88,9 @@ def notes(study: Study, recipe: Recipe) -> list[str]:
 
 
 def _error(value: Summary) -> str:
-    return ppm(value.mean) if math.isnan(value.deviation) else f"{ppm(value.mean)} +- {ppm(value.deviation)}"
+    """Mean and spread, without a spread that cannot be seen."""
+    spread = PPM * value.deviation
+    return ppm(value.mean) if math.isnan(spread) or spread < 0.1 else f"{ppm(value.mean)} +- {ppm(value.deviation)}"
 
 
 def _points(value: Summary) -> str:

@@ -1,17 +1,20 @@
 """Fitting what was simulated from known parameters gives them back, within the stated errors.
 
-The plan is that of a bench, through the seam. The simulated cells differ clearly from the preset that the fit starts from.
+The plan is that of a bench, through the seam. The simulated cells differ clearly from the preset that the fit starts
+from.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from rmhil.backend import Cells
+from rmhil.errors import ConfigError
 from rmhil.ledger import Ledger
 from sim_backend import open_backend
 from sim_backend.fit import FitPlan, FitReport, Measured, fit_cell, measure_for_fit
@@ -125,13 +128,50 @@ def test_set_levels_alone_say_nothing_of_rates(measured: Measured) -> None:
 
 def test_the_plan_counts_what_it_spends_and_keeps_to_the_limits() -> None:
     ledger = Ledger()
-    with open_backend(n_bl=4, n_sl=4, seed=1, cells_at_once=5) as backend:
-        plan = FitPlan.of(backend.spec)
+    with open_backend(n_bl=4, n_sl=4, seed=1, cells_at_once=8) as backend:
+        plan = replace(FitPlan.of(backend.spec), reads=3, retention_times=(1.0, 10.0), sweep_cells=1)
         measured = measure_for_fit(backend, Cells.of(0, np.arange(12) // 4, np.arange(12) % 4), plan, ledger=ledger)
         limits = backend.spec.limits
     assert measured.pulses is not None
+    assert measured.retention is not None
     assert ledger.counts.pulses == len(measured.pulses)
     assert 300 < ledger.counts.pulses / 12 < 600
+    assert len(measured.retention) == 2 * 2 * 12
     for code, highest in enumerate((limits.form_voltage, limits.set_voltage, limits.reset_voltage)):
         assert measured.pulses["amplitude_v"][measured.pulses["operation"] == code].max() <= highest
     assert math.isclose(measured.pulses["gate_voltage_v"].max(), limits.gate_voltage)
+
+
+def test_too_few_cells_are_refused_before_anything_is_driven() -> None:
+    with open_backend(n_bl=4, n_sl=4, seed=1) as backend:
+        with pytest.raises(ConfigError, match="at least 8"):
+            measure_for_fit(backend, Cells.of(0, 0, np.arange(4)))
+        assert backend.clock == 0.0
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_a_random_cell_comes_back(seed: int) -> None:
+    torch.set_num_threads(1)
+    generator = np.random.default_rng(seed)
+    drawn = {name: float(generator.uniform(*ends)) for name, ends in RANGES.items()}
+    truth = TAOX_180.model_copy(update=drawn | {"name": "drawn"})
+    chosen = generator.choice(256, 28, replace=False)
+    with open_backend(n_bl=16, n_sl=16, seed=seed, preset=truth.model_dump(), off=("leakage",)) as backend:
+        plan = replace(FitPlan.of(backend.spec), reads=30, retention_times=(), repeats=1, sweep_cells=0)
+        measured = measure_for_fit(backend, Cells.of(0, chosen // 16, chosen % 16), plan)
+    report = fit_cell(measured.pulses, reads=measured.reads)
+    assert set(RANGES) <= set(report.estimates)
+    for name, value in drawn.items():
+        assert report[name].value == pytest.approx(value, rel=0.5 if name.endswith("_spread") else 0.2), name
+        assert abs(report[name].value - value) < 2 * (report[name].high - report[name].low), name
+
+
+RANGES = {
+    "compliance_slope": (24e-6, 38e-6), "gate_threshold": (0.55, 0.9), "set_voltage": (1.05, 1.25),
+    "set_voltage_scale": (0.02, 0.033), "reset_voltage": (0.95, 1.15), "reset_voltage_scale": (0.02, 0.033),
+    "reset_slope": (65e-6, 115e-6), "reset_floor": (2.5e-6, 6e-6), "form_voltage": (2.5, 3.2),
+    "compliance_slope_spread": (0.04, 0.08), "set_voltage_spread": (0.03, 0.05), "reset_voltage_spread": (0.03, 0.06),
+    "cycle_level": (0.4e-6, 1e-6), "cycle_set_voltage": (0.015, 0.04), "cycle_reset_voltage": (0.01, 0.025),
+    "read_noise": (0.002, 0.008),
+}  # fmt: skip
+"""Ranges of cells that a board can select: no half-selected cell switches."""

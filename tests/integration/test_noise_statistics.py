@@ -2,7 +2,7 @@
 
 The simulator adds to each current one normal number with the variance of all its cells together. Here the cells of
 a small array are sampled themselves, a hundred thousand times, by numpy and its own generator, and multiplied.
-Without line resistance the two are the same law.
+Without line resistance the two are the same law; with it, to first order in the noise and within a few percent.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import torch
 from scipy import stats
 
 from rmhil.backend import Floats
+from rmhil.line_model import LineResistances
+from rmhil.line_solver import LineTensors, solve
 from sim_backend import SimBackend
 from tests.arrays import fill
 
@@ -130,3 +132,40 @@ def test_traps_have_their_variance_though_not_their_law(open_sim: OpenSim) -> No
     np.testing.assert_allclose(found.std(axis=0)[trapped] / deviation, 1.0, atol=0.015)
     shift = (found.mean(axis=0) - cells.mean(axis=0))[trapped]
     assert np.abs(shift / deviation).max() < FIVE_SIGMA * (2 / DRAWS) ** 0.5
+
+
+THROUGH_LINES = 20_000
+"""Draws of an array with lines: each is a network of its own."""
+
+LINE_ERROR = 0.03
+"""1: what the model of the noise through lines may miss of a standard deviation, beside the draws' own 0.5 %."""
+
+
+@pytest.mark.parametrize("signs", ["both", "one"])
+def test_noise_through_lines_is_that_of_networks_solved_one_by_one(open_sim: OpenSim, signs: str) -> None:
+    """Every draw is solved as a network with its own cells, on the default lines with longer wires."""
+    wiring = {"bl_wire_resistance": 4.0, "sl_wire_resistance": 4.0}
+    off = ("converters", "telegraph", "adc-noise", "tia-offset", "leakage", "retention", "mux-spread", "stuck-cells")
+    chip = open_sim(n_bl=N_BL, n_sl=N_SL, dtype="float64", off=off, wiring=wiring)
+    fill(chip)
+    random = np.random.default_rng(3)
+    volts = random.uniform(-0.2 if signs == "both" else 0.0, 0.2, N_BL)
+    found = chip.mvm(torch.from_numpy(volts).expand(1, DRAWS, N_BL)).currents[0].numpy()
+
+    lines, sl = LineResistances.nominal(chip.spec.wiring, N_BL, N_SL), np.arange(N_SL)
+    conductance, drawn = torch.from_numpy(chip.true_conductance), []
+    for _ in range(20):
+        count = THROUGH_LINES // 20
+        cells = conductance * (1.0 + 0.003 * torch.from_numpy(random.standard_normal((count, N_BL, N_SL))))
+        tensors = LineTensors.of([lines] * count, sl, cells.device)
+        drawn.append(torch.from_numpy(volts) @ solve(cells, sl.tolist(), N_SL, tensors))
+    networks = torch.cat(drawn).numpy()
+
+    np.testing.assert_allclose(found.std(axis=0) / networks.std(axis=0), 1.0, atol=LINE_ERROR)
+    shift = (found.mean(axis=0) - networks.mean(axis=0)) / networks.std(axis=0)
+    assert np.abs(shift).max() < 0.05  # the square of the noise is left out
+    correlation = np.corrcoef(networks, rowvar=False) - np.eye(N_SL)
+    assert np.abs(correlation).max() < 0.08  # by the BLs that they share; the simulator's currents have none
+    for column in range(N_SL):
+        scaled = [(one[:, column] - one[:, column].mean()) / one[:, column].std() for one in (found, networks)]
+        assert stats.ks_2samp(*scaled).pvalue > UNLIKELY

@@ -176,3 +176,20 @@ def test_lines_too_weak_for_a_curve_are_an_error_that_says_so() -> None:
 def test_a_transistor_that_cannot_carry_its_cell_is_an_error_that_names_the_currents() -> None:
     with pytest.raises(OutOfRangeError, match=r"0.002 A, allowed 0 to 0.0016 A"):
         CURVE.filament(torch.tensor([10e-3], dtype=torch.float64))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_finds_the_same_matrices_before_and_after_changes() -> None:
+    rng = np.random.default_rng(4)
+    lines = [
+        LineResistances(bl_source=rng.uniform(1, 900, 33), sl_load=rng.uniform(1, 900, 20), bl_segment=5, sl_segment=7)
+        for _ in range(2)
+    ]
+    cells = torch.from_numpy(rng.uniform(0, 80e-6, (2, 33, 20)))
+    held = [LineFactors(cells.to(device), lines, np.arange(20), 20) for device in ("cpu", "cuda")]
+    for network in held:
+        network.change(1, 20, 3, 10e-6)
+    torch.testing.assert_close(held[1].effective.cpu(), held[0].effective, rtol=AGREEMENT, atol=0.0)
+    drive = torch.from_numpy(rng.uniform(-0.2, 0.2, (2, 3, 33)))
+    currents = [nonlinear_currents(network, CURVE, drive.to(network.effective.device)).cpu() for network in held]
+    torch.testing.assert_close(currents[1], currents[0], rtol=AGREEMENT, atol=0.0)

@@ -60,6 +60,7 @@ class Source:
             arrays=arrays,
             effective=effective.clone(),
             variance=effective.square(),
+            shielding=effective.sum(dim=1).square(),
             offset=effective.sum(dim=1),
             held_until=self.held_until,
         )
@@ -92,6 +93,7 @@ def assert_up_to_date(held: Matrices, source: Source) -> None:
     expected = source.expected()
     torch.testing.assert_close(held.effective, expected, rtol=1e-9, atol=0.0)
     torch.testing.assert_close(held.variance, expected.square(), rtol=1e-9, atol=0.0)
+    torch.testing.assert_close(held.shielding, expected.sum(dim=1).square(), rtol=1e-9, atol=0.0)
     torch.testing.assert_close(held.offset, expected.sum(dim=1), rtol=1e-9, atol=0.0)
 
 

@@ -48,7 +48,7 @@ def test_what_the_data_do_not_say_is_held_at_its_centre() -> None:
     fit = most_likely(loss, unknowns)
     assert fit.determined == (True, False)
     assert fit["unknown"] == pytest.approx(5.0)
-    assert abs(fit["known"] - data.mean()) < 1e-3
+    assert abs(fit["known"] - data.mean()) < 0.1 * fit.errors[0]  # the prior draws as little as that
     assert fit.errors[0] == pytest.approx(0.05, rel=0.02)
 
 

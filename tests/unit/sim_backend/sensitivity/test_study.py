@@ -37,11 +37,11 @@ def test_a_gain_is_the_mean_of_the_differences_on_the_same_chip() -> None:
 
 
 def test_a_cost_is_that_of_the_first_pair_that_differs() -> None:
-    plan = plan_of(SimConfig(), ["cycle-spread", "adc-noise"])
+    plan = plan_of(SimConfig(), ["cycle-spread", "read-noise"])
     spread, noise = plan.causes
-    (one,) = [{spread.cost[1].more: 0.2, noise.cost[0].more: 0.1, noise.cost[1].more: 0.7}]
+    one = {spread.cost[1].more: 0.2, noise.cost[0].more: 0.1, noise.cost[1].more: 0.7}
     costs = {effect.name: effect.cost.mean for effect in study(plan, [one]).effects}
-    assert costs == {"cycle-spread": 0.2, "adc-noise": 0.1}
+    assert costs == {"cycle-spread": 0.2, "read-noise": 0.1}
 
 
 def test_effects_are_sorted_by_gain_and_what_ifs_come_last() -> None:
