@@ -18,7 +18,6 @@ from torch import nn
 from rmhil import adapt
 from rmhil.crossbar import Crossbar
 from rmhil.ledger import DEPLOYMENT, Ledger
-from rmhil.mapping import DifferentialPair
 from rmhil.nn import (
     SramBank,
     adapter_names,
@@ -29,9 +28,8 @@ from rmhil.nn import (
     get_adapter,
     reprogram,
 )
-from rmhil.nn.deployment import Deployment, Placement, check_apart
-from rmhil.nn.deployment import Recipe as WritingRecipe
-from rmhil.nn.layers import matrices_of
+from rmhil.nn.convert import placed as placed_model
+from rmhil.nn.deployment import Placement
 from rmhil.program_report import ProgramReport, VerifyReport
 
 from .job_record import ADAPTERS, BARE, FLOAT, REWRITE, SKIP, STAGES, UNRESTORED, JobRecord, Stage
@@ -55,13 +53,7 @@ def placed(task: StagedTask, arrays: Sequence[Crossbar]) -> Placement:
         ConfigError: two crossbars share cells, or there is none.
         PlacementError: the network does not fit.
     """
-    check_apart(arrays)
-    layers = {name: layer for name, layer in task.model().named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
-    recipe = WritingRecipe(
-        mapping=DifferentialPair(), tolerance=task.recipe.tolerance, policy=task.recipe.policy, max_pulses=1,
-        source="verify reads", averages=1, correct_lines=False, compensate=False,
-    )  # fmt: skip
-    return Deployment(arrays, recipe, {name: matrices_of(layer) for name, layer in layers.items()}).placement
+    return placed_model(task.model(), arrays)
 
 
 class MainJob:

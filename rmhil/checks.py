@@ -6,6 +6,7 @@ A check raises and changes nothing, or returns what it was given in canonical fo
 from __future__ import annotations
 
 import math
+from functools import cache
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -174,7 +175,7 @@ def check_mvm(
         arrays: arrays to use; None means all.
 
     Returns:
-        BLs, SLs and arrays, each as an ascending int64 array.
+        BLs, SLs and arrays, each as an ascending int64 array; read only where it is all of them.
 
     Raises:
         ShapeError: the shape does not follow from the lines and arrays.
@@ -183,9 +184,9 @@ def check_mvm(
             does not exist.
         ConfigError: lines or arrays are not whole numbers.
     """
-    bl_lines = line_numbers("bl", bl, spec.n_bl)
-    sl_lines = line_numbers("sl", sl, spec.n_sl)
-    array_numbers = line_numbers("array", arrays, spec.n_arrays)
+    bl_lines = _all_lines(spec.n_bl) if bl is None else line_numbers("bl", bl, spec.n_bl)
+    sl_lines = _all_lines(spec.n_sl) if sl is None else line_numbers("sl", sl, spec.n_sl)
+    array_numbers = _all_lines(spec.n_arrays) if arrays is None else line_numbers("array", arrays, spec.n_arrays)
     shape = bl_voltages.shape
     if len(shape) != 3 or shape[0] != array_numbers.size or shape[2] != bl_lines.size:
         raise ShapeError("bl_voltages", tuple(shape), _voltage_shape(array_numbers, bl_lines))
@@ -193,8 +194,16 @@ def check_mvm(
         expected = _voltage_shape(array_numbers, bl_lines)
         raise ShapeError("bl_voltages", tuple(shape), f"{expected} of a floating-point type, not {bl_voltages.dtype}")
     if bl_voltages.numel():
-        _check_voltages(spec, bl_voltages.detach())
+        _check_voltages(spec, bl_voltages)
     return bl_lines, sl_lines, array_numbers
+
+
+@cache
+def _all_lines(count: int) -> Ints:
+    """`0 .. count-1`, made once: a small MVM takes little longer than to make them. Read only, since it is shared."""
+    numbers = np.arange(count, dtype=np.int64)
+    numbers.setflags(write=False)
+    return numbers
 
 
 def _voltage_shape(arrays: Ints, bl: Ints) -> str:

@@ -116,14 +116,13 @@ def _driven_ladders(
     for cell, gap in zip(reversed(nodes), reversed(gaps[:-1]), strict=True):
         loads.append(cell + beyond)
         beyond = loads[-1] / (1.0 + gap * loads[-1])
-    voltage, back = torch.ones_like(end), end
-    voltages: list[torch.Tensor] = []
-    impedances: list[torch.Tensor] = []
-    for cell, load, gap in zip(nodes, reversed(loads), gaps, strict=False):
-        series = gap + (end if not voltages else 0.0)
-        voltage = voltage / (1.0 + series * load)
-        back = back + gap
-        voltages.append(voltage)
-        impedances.append(back / (1.0 + back * load))
-        back = back / (1.0 + back * cell)
-    return torch.stack(voltages, -1), torch.stack(impedances, -1)
+    back = end + gaps[0]
+    behind = [back]  # ohm from each node back to the driver
+    for cell, gap in zip(nodes[:-1], gaps[1:-1], strict=True):
+        back = back / (1.0 + back * cell) + gap
+        behind.append(back)
+    load, resistance = torch.stack(loads[::-1], -1), torch.stack(behind, -1)
+    series = cells.new_tensor(gaps[:-1]).expand_as(cells).clone()
+    series[..., 0] += end
+    voltage = (1.0 + series * load).reciprocal_().cumprod(-1)
+    return voltage, resistance / (1.0 + resistance * load)

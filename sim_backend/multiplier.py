@@ -97,14 +97,17 @@ class Multiplier:
     def _plan(self, bl: Ints, sl: Ints, arrays: Ints) -> Plan:
         if (arrays.size, bl.size, sl.size) == self._spec.shape:  # ascending and without repeats, so all of them
             if self._whole is None:
-                self._whole = Plan(self._spec, self._periphery, bl, sl, arrays)
+                self._whole = self._new_plan(bl, sl, arrays)
             return self._whole
         key = (bl.tobytes(), sl.tobytes(), arrays.tobytes())
         if key not in self._plans:
             if len(self._plans) == _PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]
-            self._plans[key] = Plan(self._spec, self._periphery, bl, sl, arrays)
+            self._plans[key] = self._new_plan(bl, sl, arrays)
         return self._plans[key]
+
+    def _new_plan(self, bl: Ints, sl: Ints, arrays: Ints) -> Plan:
+        return Plan(self._spec, self._periphery, bl, sl, arrays.copy())  # torch takes in no array that is read only
 
     def _one_pass(self, plan: Plan, volts: torch.Tensor, out: MvmResult | None) -> MvmResult:
         (step,) = self._buffers.steps(plan, volts.shape[1])

@@ -163,4 +163,4 @@ def _print(book: Book) -> None:
     for name, part in book.parts.items():
         output_console().print(f"\n[bold]{part.curve.title}[/] ({name}, {part.seconds:.1f} s)")
         print_facts("", dict(number_rows(part.summary)))
-    print_facts("", {"page": book.page})
+    output_console().print(f"\npage: {book.page}", soft_wrap=True)  # a path in one piece, to be copied

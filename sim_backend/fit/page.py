@@ -20,8 +20,8 @@ _SHOWN = 4000
 
 _PREFIX = {"S": (1e6, "uS"), "A": (1e6, "uA"), "V": (1.0, "V"), "": (1.0, "")}
 _HINTS = {
-    "SET": "; each pulse that stops half way shows the voltage at which it would have stopped at 1 - 1/e, and the "
-    "model knows that of its cell",
+    "SET": "; each pulse that stops half way shows its own onset, and the model knows that of its cell. Pulses that "
+    "moved too little are bounds and not drawn, so at low voltages only cells that set early are seen",
     "FORM": "; one point for each amplitude and width, the cells that were left being harder to form than the others",
 }
 """Part -> what to know of its picture."""

@@ -203,7 +203,8 @@ def test_trajectories_end_in_tolerance_from_below_and_from_above(open_sim: Opene
     table = load_table(measured.pulses.write(tmp_path / "pulses.csv"), "pulses")
     after = table["conductance_after_siemens"]
     recorded = np.concatenate([path[1:] for paths in measured.paths.values() for path in paths])
-    assert np.isin(recorded, after).all(), "every pulse of every path is in the table"
+    nearest = np.abs(recorded[:, None] - after).min(axis=1)
+    assert (nearest <= 1e-8 * np.abs(recorded)).all(), "every pulse of every path is in the table, to its digits"
 
 
 def test_the_incremental_policy_takes_tens_of_pulses_at_2_and_about_50_at_1_microsiemens(open_sim: Opener) -> None:
