@@ -34,13 +34,15 @@ from rmhil.errors import BackendClosedError, OutOfRangeError, ShapeError
 from rmhil.line_model import cell_conductance, series_resistance
 from rmhil.line_solver import one_thread
 from rmhil.units import Seconds, Siemens
-from sim_backend.chip import CELLS_AT_ONCE, Chip, Selection
-from sim_backend.config import SimConfig, load_config
+from sim_backend.cells import STEPS_MAX
+from sim_backend.chip import CELLS_AT_ONCE, Chip
+from sim_backend.config import SimConfig, check_same_chip, load_config
 from sim_backend.device import Bias
 from sim_backend.multiplier import Multiplier
 from sim_backend.nonlinear import CellCurve
 from sim_backend.periphery import Periphery
 from sim_backend.presets import PERIPHERY, DevicePreset
+from sim_backend.selection import Selection
 from sim_backend.state import SavedState
 
 if TYPE_CHECKING:
@@ -97,7 +99,9 @@ class SimBackend:
             self._chip.curve = CellCurve.of(self._chip.preset, self._spec.read_voltage, self._spec.read_gate_voltage)
         self._multiplier = Multiplier(self._spec, config, self._chip, self._periphery)
         if config.state is not None:
-            self._restore(SavedState.load(config.state))
+            saved = SavedState.load(config.state)
+            check_same_chip(config.state, saved.settings, config.identity)
+            self._restore(saved)
 
     def _refuse_disturbing(self, seconds: Seconds) -> None:
         """Refuse pulses that would move half-selected cells, which are not followed here."""
@@ -209,25 +213,40 @@ class SimBackend:
         return each, times
 
     def sweep(self, cells: Cells, biases: Biases) -> Trace:
-        """Step one cell through biases and measure its current under each; see `Backend.sweep`."""
+        """Step one cell through biases and measure its current under each; see `Backend.sweep`.
+
+        Steps of one polarity are one transaction, as a pulse is: at most one write, and one draw of what differs from
+        pulse to pulse. With the polarity the next one begins.
+        """
         self._refuse_if_closed()
         if len(cells) != 1:
             raise ShapeError("cells", (len(cells),), "(1,): a sweep takes one cell")
         check_cells(self._spec, cells)
         check_biases(self._spec, biases)
+        if len(biases) > STEPS_MAX:
+            raise OutOfRangeError("length of the sweep", len(biases), 1, STEPS_MAX, "steps")
         self._refuse_disturbing(biases.dwell * len(biases))
-        chosen = self._chip.select(cells)
         current, status = np.zeros(len(biases)), np.zeros(len(biases), dtype=np.int64)
         times: Floats = self._chip.clock + biases.dwell * np.arange(1.0, len(biases) + 1)
-        for step, (bl, sl, wl) in enumerate(zip(biases.bl, biases.sl, biases.wl, strict=True)):
-            bias = self._bias(chosen, float(bl - sl), float(wl), biases.compliance, biases.dwell)
-            end = self._tensor(times[step : step + 1])
+        for part in _of_one_polarity(biases):
+            current[part], status[part] = self._sweep_part(cells, biases, part, times)
+            self._chip.clock = float(times[part.stop - 1])
+        return Trace(biases=biases, current=current, status=status, time=times)
+
+    def _sweep_part(self, cells: Cells, biases: Biases, part: slice, times: Floats) -> tuple[Floats, Ints]:
+        """One transaction of a sweep: currents (A) and statuses of its steps, which end at `times` (s)."""
+        chosen = self._chip.select(cells)
+        current, status = [], []
+        for step, number in enumerate(range(part.start, part.stop)):
+            volts, gate = float(biases.bl[number] - biases.sl[number]), float(biases.wl[number])
+            bias = self._bias(chosen, volts, gate, biases.compliance, biases.dwell)
+            end = self._tensor(times[number : number + 1])
             self._chip.bias(chosen, bias, end - biases.dwell)
             flowing, limited = self._chip.measure(chosen, bias, end, step=step)
-            current[step], status[step] = float(flowing), _status(limited)[0]
+            current.append(float(flowing))
+            status.append(int(_status(limited)[0]))
         self._chip.finish(chosen)
-        self._chip.clock += biases.dwell * len(biases)
-        return Trace(biases=biases, current=current, status=status, time=times)
+        return np.array(current), np.array(status)
 
     def mvm(
         self,
@@ -250,6 +269,7 @@ class SimBackend:
 
         Raises:
             ShapeError: also where `out` does not fit; nothing was driven.
+            ConfigError: also where `out` lies in the memory of `bl_voltages`; nothing was driven.
         """
         self._refuse_if_closed()
         rows, columns, numbers = check_mvm(self._spec, bl_voltages, bl, sl, arrays)
@@ -274,6 +294,7 @@ class SimBackend:
 
     def save_state(self, path: Path) -> None:
         """Write the state of every cell, the clock and the noise generator to one file."""
+        self._refuse_if_closed()
         self._chip.saved_state(self._periphery.generator_state).save(Path(path))
 
     def _restore(self, saved: SavedState) -> None:
@@ -314,6 +335,14 @@ def _limits(preset: DevicePreset) -> Limits:
 def _pace(preset: DevicePreset) -> float:
     """1: pauses over those of an SMU. What pulses faster is taken to rest less in proportion (estimate)."""
     return min(preset.pulse_width_min / Limits().pulse_width_min, 1.0)
+
+
+def _of_one_polarity(biases: Biases) -> list[slice]:
+    """The steps of a sweep, cut where the voltage across the cell turns round; steps at 0 V belong to those before."""
+    sign = np.sign(biases.bl - biases.sl)
+    (driven,) = np.nonzero(sign)
+    turns = driven[1:][np.diff(sign[driven]) != 0].tolist()
+    return [slice(start, stop) for start, stop in zip([0, *turns], [*turns, len(biases)], strict=True)]
 
 
 def _status(limited: torch.Tensor) -> Ints:

@@ -3,12 +3,15 @@
 - conductance, float32, S: as it was left by the last write; negative while the cell is virgin, zero while nobody
   has looked at it (what it is then comes back from the seed, so that opening a chip touches no cell).
 - time of the last write, float32, s after the base of its array. The base is moved up when it falls
-  behind, so that an age is right to 30 us or 1e-7 of itself, whatever the clock says. Times are rounded
-  down: an age is never too small.
+  behind, so that an age is right to 30 us or 2.4e-7 of itself, whatever the clock says. Times are rounded
+  down: an age is never too small. The base moves by whole multiples of 512 s: a time already rounded to a
+  power of two loses nothing by that but one bit whenever its distance doubles, so that moves do not add up.
 - counts, int32: writes in 20 bits and, in the 11 bits below, transactions since the last write. Together with the
   epoch they number the draws of a cell. When a cell has seen 2,048 transactions without a write, its lower count
-  begins anew and the epoch of the whole chip moves on, so that no draw returns before 67 million readings. A
-  cell that has been written 1,048,575 times counts no further writes: it wears no more.
+  begins anew and the epoch of the whole chip moves on. No draw returns before it has moved 32,768 times: after
+  67 million readings of one cell, or of cells that are always read together; of cells that are read each by itself,
+  after as many in all. A cell that has been written 1,048,575 times counts no further writes: it wears no
+  more, and every write relaxes as the last one did.
 """
 
 from __future__ import annotations
@@ -39,14 +42,18 @@ _EPOCH_BITS: Final = 15
 _QUIET_MAX: Final = (1 << _QUIET_BITS) - 1
 _WRITES_MAX: Final = (1 << _WRITE_BITS) - 1
 
+STEPS_MAX: Final = 1 << _STEP_BITS
+"""Steps of one transaction whose draws can be told apart."""
+
 STEP_EVENT: Final = 1 << (_QUIET_BITS + _WRITE_BITS)
 """What one step within a transaction adds to its event number."""
 
 _EPOCH_EVENT: Final = STEP_EVENT << _STEP_BITS
 
-_BASE_LAG_MAX: Final[Seconds] = 512.0
-"""s that the base of an array may fall behind: float32 resolves 30 us there, a few percent of the shortest age at
-which a drift is looked at."""
+_BASE_STEP: Final[Seconds] = 512.0
+"""s that the base of an array may fall behind, and by whole multiples of which it is moved: float32 resolves 30 us
+there, a few percent of the shortest age at which a drift is looked at. Being a power of two, it is a multiple of what
+float32 resolves of any age up to 270 years."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,15 +162,15 @@ class CellStore:
 
     def _advance(self, flat: torch.Tensor, clock: Seconds) -> None:
         """Move up the bases that have fallen behind, of the arrays that these cells belong to."""
-        behind = clock - self.base > _BASE_LAG_MAX
+        behind = clock - self.base > _BASE_STEP
         if not bool(behind.any()):
             return
         arrays: torch.Tensor = torch.unique(flat // self._cells)
         for array in arrays[behind[arrays]].tolist():
             of_array = slice(array * self._cells, (array + 1) * self._cells)
-            since = self.written[of_array].to(torch.float64) + (self.base[array] - clock)
-            self.written[of_array] = _rounded_down(since)
-            self.base[array] = clock
+            step = _BASE_STEP * ((clock - self.base[array]) / _BASE_STEP).floor()
+            self.written[of_array] = _rounded_down(self.written[of_array].to(torch.float64) - step)
+            self.base[array] += step
 
     def youngest(self, arrays: torch.Tensor) -> Seconds:
         """When (s on the clock) a cell of these arrays (int64) was last written; minus infinity if none was."""

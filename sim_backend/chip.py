@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from rmhil.backend import Cells, Floats, Ints, Limits
 from rmhil.line_model import LineResistances, series_between
 from rmhil.units import Ohms, Seconds, Siemens
-from sim_backend.cells import CellStore, Snapshot
+from sim_backend.cells import CellStore
 from sim_backend.chip_network import ChipNetwork
 from sim_backend.config import SimConfig
 from sim_backend.device import Bias, after_bias, current, respond
@@ -40,6 +40,7 @@ from sim_backend.presets import PERIPHERY
 from sim_backend.readings import ReadingNoise, step_event
 from sim_backend.retention import Retention
 from sim_backend.rng import Stream, keys
+from sim_backend.selection import Selection
 from sim_backend.state import SavedState
 from sim_backend.thermal import acceleration, at_temperature, conductance_factor
 from sim_backend.wear import Wear
@@ -62,42 +63,6 @@ class _Known:
     keys: torch.Tensor
     cell: CellParameters
     series: torch.Tensor
-
-
-@dataclass(slots=True, kw_only=True)
-class Selection:
-    """Some cells in the middle of a transaction, on the chip's device. Only `finish` changes the chip.
-
-    Attributes:
-        flat: int64 positions in the state.
-        keys: int64, of their random numbers.
-        cell: their parameters.
-        series: ohm between the drivers and each of them.
-        leaking: A that leaks into their BLs.
-        before: their state at the beginning.
-        cycle: what this transaction has of its own.
-        state: S, as last written, at the reference temperature; float64, negative where virgin.
-        written: s on the clock, when that was.
-        rewritten: bool, whether this transaction has written them.
-        moved: S, float64, how far biases have moved them.
-    """
-
-    flat: torch.Tensor
-    keys: torch.Tensor
-    cell: CellParameters
-    series: torch.Tensor
-    leaking: torch.Tensor
-    before: Snapshot
-    cycle: CycleDraws
-    state: torch.Tensor
-    written: torch.Tensor
-    rewritten: torch.Tensor
-    moved: torch.Tensor
-
-    @property
-    def writes(self) -> torch.Tensor:
-        """int64: how often each cell has been written, this transaction included."""
-        return self.before.writes + self.rewritten
 
 
 class Chip:
@@ -204,6 +169,7 @@ class Chip:
             state=self._first_seen(before.conductance, cell),
             written=before.written,
             rewritten=torch.zeros_like(flat, dtype=torch.bool),
+            unwritten=torch.zeros_like(series),
             moved=torch.zeros_like(series),
         )
 
@@ -231,10 +197,15 @@ class Chip:
         return flowing, limited
 
     def _move(self, chosen: Selection, state: torch.Tensor, after: torch.Tensor, end: torch.Tensor) -> None:
-        """Take down what a bias that ended at a time (s) has made of states (S, at the chip's temperature)."""
+        """Take down what a bias that ended at a time (s) has made of states (S, at the chip's temperature).
+
+        The biases of one transaction count together, or a fine sweep would move a cell all the way and write nothing.
+        """
         move = (after.abs() - state.abs()).div_(self._factor)
         distance = move.abs()
-        rewritten = (distance > self._retention.write_min) | ((state < 0) & (after > 0))
+        unwritten = chosen.unwritten + distance
+        rewritten = (unwritten > self._retention.write_min) | ((state < 0) & (after > 0))
+        chosen.unwritten = unwritten.masked_fill_(rewritten, 0.0)
         chosen.state = torch.where(rewritten, after / self._factor, move.add_(chosen.state))
         chosen.written = torch.where(rewritten, end, chosen.written)
         chosen.rewritten = chosen.rewritten | rewritten
@@ -288,8 +259,8 @@ class Chip:
     def finish(self, chosen: Selection) -> None:
         """End a transaction: the cells take over what has happened, and the next one draws anew."""
         before = chosen.before
-        self._store.put(chosen.flat, before, chosen.keys, chosen.state, chosen.rewritten, chosen.written)
-        self._matrices.note_moves(chosen.flat, chosen.moved)
+        with self._matrices.moving(chosen.flat, chosen.moved):
+            self._store.put(chosen.flat, before, chosen.keys, chosen.state, chosen.rewritten, chosen.written)
 
     def half_selected_drift(self, limits: Limits, seconds: Seconds) -> Siemens:
         """How far a pulse of that length can move a half-selected cell at the most (S)."""
@@ -312,11 +283,6 @@ class Chip:
         """Positions of all cells of some arrays, int64, (arrays, cells)."""
         first = torch.from_numpy(arrays).to(self.device)[:, None] * self._cells
         return first + torch.arange(self._cells, device=self.device)
-
-    def conducting(self, arrays: Ints) -> torch.Tensor:
-        """S of every cell of some arrays by now, (arrays, n_bl, n_sl), float64: drifted, without read noise."""
-        parts = [self._conducting(block) for block in self._blocks(arrays)]
-        return torch.cat(parts).view(-1, *self._shape[1:])
 
     def _conducting(self, arrays: Ints) -> torch.Tensor:
         return self.conducting_at(self._positions(arrays).reshape(-1))
@@ -372,7 +338,8 @@ class Chip:
     # Saving
 
     def saved_state(self, generator: torch.Tensor) -> SavedState:
-        """What a file must keep to go on from here."""
+        """What a file must keep to go on from here; here as there, with matrices of the cells as they are by now."""
+        self._matrices.forget()
         store = self._store
         return SavedState(
             settings=self.config.identity,

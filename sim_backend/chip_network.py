@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from sim_backend.chip import Chip
 
 
+_CELLS_AT_ONCE: Final = 1 << 18
+_CELLS_AT_ONCE_DEVICE: Final = 1 << 22
+"""Cells whose matrices are made in one go, some 400 bytes each: 100 MB in a CPU's memory; elsewhere as many as
+`rmhil.line_solver` takes."""
+
+
 class ChipNetwork:
     """The `MatrixSource` of one chip."""
 
@@ -31,9 +37,17 @@ class ChipNetwork:
         """Whether no line has any resistance."""
         return is_transparent(self._chip.lines(0))
 
+    @cached_property
+    def cells_at_once(self) -> int:
+        """Cells whose matrices are made in one go."""
+        return _CELLS_AT_ONCE if self._chip.device.type == "cpu" else _CELLS_AT_ONCE_DEVICE
+
     def cells_on(self, arrays: Ints, sl: Ints) -> torch.Tensor:
         """S by now of the cells of some SLs, (arrays, n_bl, len(sl)), float64."""
-        return self._chip.conducting(arrays)[..., torch.from_numpy(sl).to(self._chip.device)]
+        config, device = self._chip.config, self._chip.device
+        bl_lines = torch.from_numpy(arrays).to(device)[:, None] * config.n_bl + torch.arange(config.n_bl, device=device)
+        flat = bl_lines[..., None] * config.n_sl + torch.from_numpy(sl).to(device)
+        return self._chip.conducting_at(flat.view(-1)).view(flat.shape)
 
     def conducting_at(self, flat: torch.Tensor) -> torch.Tensor:
         """S by now of the cells at some positions (int64), float64."""
@@ -48,10 +62,10 @@ class ChipNetwork:
         """The network of one array with these cells on, (1, n_bl, len(sl)), ready for changes."""
         return LineFactors(cells, [self._chip.lines(array)], sl, self._chip.config.n_sl)
 
-    def complete(self, arrays: Ints, sl: Ints, effective: torch.Tensor) -> Matrices:
-        """What an MVM needs beside the effective matrices, (arrays, n_bl, len(sl)), float64."""
+    def complete(self, arrays: Ints, sl: Ints, cells: torch.Tensor, effective: torch.Tensor) -> Matrices:
+        """What an MVM needs beside the effective matrices of these cells, both (arrays, n_bl, len(sl)), float64."""
         chip = self._chip
-        noise = self._noise(arrays, sl, effective)
+        noise = self._noise(arrays, sl, cells, effective)
         offset = self._periphery.offset_currents(arrays, sl, effective, chip.line_ends[0][arrays])
         return Matrices(
             arrays=arrays,
@@ -62,10 +76,10 @@ class ChipNetwork:
             held_until=chip.held_until(arrays),
         )
 
-    def _noise(self, arrays: Ints, sl: Ints, effective: torch.Tensor) -> CellNoise:
+    def _noise(self, arrays: Ints, sl: Ints, cells: torch.Tensor, effective: torch.Tensor) -> CellNoise:
         chip = self._chip
         relative = chip.read_variance(arrays, sl)
         if self.transparent or not bool(relative.any()):
             return CellNoise(relative * effective.square(), torch.zeros_like(effective[:, 0]))
         lines = LineTensors.of([chip.lines(array) for array in arrays], sl, chip.device)
-        return cell_noise(relative, self.cells_on(arrays, sl), effective, lines, sl, chip.config.n_sl)
+        return cell_noise(relative, cells, effective, lines, sl, chip.config.n_sl)

@@ -14,7 +14,7 @@ from rmhil.wiring import Wiring
 from sim_backend.preset_file import find_preset, is_known, label
 from sim_backend.presets import DevicePreset
 from sim_backend.state import IDENTITY, SavedState
-from sim_backend.thermal import REFERENCE_TEMPERATURE
+from sim_backend.thermal import REFERENCE_TEMPERATURE, conductance_factor
 
 NON_IDEALITIES: Final = (
     "device-spread",
@@ -115,6 +115,18 @@ class SimConfig(BaseModel):
             raise ValueError(f"storage is for cells on the CPU, not on {self.device!r}")
         return self
 
+    @model_validator(mode="after")
+    def _cells_conduct(self) -> Self:
+        factor = conductance_factor(self.device_preset, self.temperature)
+        if not factor > 0.0:
+            change, warmer = self.device_preset.conductance_temperature, self.temperature - REFERENCE_TEMPERATURE
+            side = "above" if warmer > 0 else "below"
+            raise ValueError(
+                f"conductance_temperature = {change:g} 1/K leaves no conductance at temperature = "
+                f"{self.temperature:g} K: there it must be {side} {-1.0 / warmer:g} 1/K"
+            )
+        return self
+
     def has(self, name: str) -> bool:
         """Whether a non-ideality is on."""
         if name not in NON_IDEALITIES:
@@ -186,6 +198,21 @@ def _settings_of_state(given: dict[str, Any]) -> dict[str, Any]:
     """What the saved state says of its chip, checked against what was asked for by name."""
     path = Path(given["state"])
     saved = SavedState.load(path).settings
+    check_same_chip(path, saved, given)
+    return {name: saved[name] for name in IDENTITY}
+
+
+def check_same_chip(path: Path, saved: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuse a saved state for another chip than its own.
+
+    Args:
+        path: of the state.
+        saved: the settings in it.
+        given: settings asked for; what is not among them may be anything.
+
+    Raises:
+        ConfigError: one of those in `IDENTITY` is another.
+    """
     for name in IDENTITY:
         if name not in given:
             continue
@@ -194,7 +221,6 @@ def _settings_of_state(given: dict[str, Any]) -> dict[str, Any]:
             asked, kept = (label(find_preset(one)) for one in (asked, kept))
         if asked != kept:
             raise ConfigError(f"{path} was saved with {name} = {kept!r}, not {asked!r}")
-    return {name: saved[name] for name in IDENTITY}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Final
 import torch
 
 from rmhil.backend import ArraySpec, Ints, MvmResult
-from rmhil.errors import ShapeError
+from rmhil.errors import ConfigError, ShapeError
 from rmhil.line_solver import one_thread
 from rmhil.units import Seconds
 from sim_backend.chip import Chip
@@ -66,6 +66,7 @@ class Multiplier:
 
         Raises:
             ShapeError: `out` does not fit; nothing was driven.
+            ConfigError: `out` lies where the voltages do; nothing was driven.
         """
         volts = bl_voltages.detach()
         if volts.dtype != self._dtype or volts.device != self._device:
@@ -73,6 +74,9 @@ class Multiplier:
         vectors = volts.shape[1]
         if out is not None:
             self._check_out(out, (arrays.size, vectors, sl.size))
+            _check_apart(out, bl_voltages)
+        if not arrays.size * vectors:
+            return self._empty((arrays.size, vectors, sl.size)) if out is None else out, 0.0
         with self._lock:
             plan = self._plan(bl, sl, arrays)
             few = plan.products * vectors < _FEW_PRODUCTS and torch.get_num_threads() > 1
@@ -138,7 +142,8 @@ class Multiplier:
 
     def _run(self, plan: Plan, step: Step, volts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The passes of one step: codes of the ADC, and where they left its range (None: nowhere)."""
-        step.group.use(self._chip.matrices(plan.arrays, step.group.columns.lines), self._periphery)
+        matrices = self._chip.matrices(plan.arrays, step.group.columns.lines)  # the group does not keep them alive
+        step.group.use(matrices, self._periphery)
         if step.drives:
             self._drive(step, volts)
         self._multiply(step)
@@ -185,3 +190,11 @@ class Multiplier:
             excess = nonlinear_excess(network, curve, drive[number].flatten(0, 1)[None])
             part = slice(number * rows.banks, (number + 1) * rows.banks)
             step.currents[part] += excess.view(*shape[1:], -1) / self._periphery.adc_lsb
+
+
+def _check_apart(out: MvmResult, bl_voltages: torch.Tensor) -> None:
+    """Refuse a result that would be written over voltages that later passes still need."""
+    given = bl_voltages.untyped_storage().data_ptr()
+    for name in ("currents", "over_range"):
+        if given and getattr(out, name).untyped_storage().data_ptr() == given:
+            raise ConfigError(f"out.{name} shares its memory with bl_voltages; give it memory of its own")

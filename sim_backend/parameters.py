@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import torch
 
+from sim_backend.presets import RELATIVE_MIN
 from sim_backend.rng import Stream, normal, uniform
 
 if TYPE_CHECKING:
     from sim_backend.config import SimConfig
     from sim_backend.presets import DevicePreset
-
-_RELATIVE_MIN: Final = 0.2
-"""1: smallest factor of a relative spread, so that no cell has a parameter of the wrong sign. Reached
-beyond 5 standard deviations at the default spreads."""
 
 
 class CellParameters:
@@ -97,7 +94,7 @@ class _Draws:
         return normal(self._keys, stream).mul_(scale)
 
     def _factor(self, stream: Stream, scale: float) -> torch.Tensor:
-        return self._normal(stream, scale).add_(1.0).clamp_min_(_RELATIVE_MIN)
+        return self._normal(stream, scale).add_(1.0).clamp_min_(RELATIVE_MIN)
 
     def gate_threshold(self) -> torch.Tensor:
         return self._normal(Stream.GATE_THRESHOLD, self._preset.gate_threshold_spread) + self._preset.gate_threshold

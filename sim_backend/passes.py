@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Final
+from weakref import ReferenceType, ref
 
 import numpy as np
 import torch
@@ -77,9 +79,10 @@ class Group:
         self.arrays = arrays
         self.is_first = rows.where.start == 0
         self.is_whole = is_whole
-        self.effective = self.variance = self.shielding = self.unshielded = self.offset = torch.empty(0)
+        self._nothing = torch.empty(0)
+        self.effective = self.variance = self.shielding = self.unshielded = self.offset = self._nothing
         self.is_shielded = False
-        self._held: Matrices | None = None
+        self._held: ReferenceType[Matrices] | None = None
 
     def use(self, held: Matrices, periphery: Periphery) -> None:
         """Take the rows' part of matrices of this bank of SLs: views, unless the lines are not in one piece.
@@ -87,16 +90,22 @@ class Group:
         Afterwards `effective` and `variance` are (passes, BLs, SLs) in S and S^2; `offset`, in codes of the ADC,
         `shielding` and `unshielded` are (passes, 1, SLs). The first axis counts the arrays, and within each its banks.
         `shielding * current + unshielded`, times the current, leaves the offset in the current unshielded, but
-        for its own square.
+        for its own square. All of them are let go with the matrices.
         """
-        if held is self._held:
+        if self._held is not None and self._held() is held:
             return
         self.effective, self.variance = self._part(held.effective), self._part(held.variance)
         self.offset = self._of_passes(held.offset / periphery.adc_lsb)
         self.shielding = self._of_passes(held.shielding)
         self.unshielded = -2.0 * self.shielding * self.offset
         self.is_shielded = bool(self.shielding.any())
-        self._held = held
+        self._held = ref(held, partial(_let_go, ref(self)))
+
+    def let_go(self, gone: ReferenceType[Matrices]) -> None:
+        """Free the memory of matrices that nobody holds any more."""
+        if gone is self._held:
+            self.effective = self.variance = self.shielding = self.unshielded = self.offset = self._nothing
+            self._held = None
 
     def _of_passes(self, of_sl: torch.Tensor) -> torch.Tensor:
         return of_sl[:, None, :].repeat_interleave(self.rows.banks, dim=0)
@@ -109,6 +118,13 @@ class Group:
         else:
             chosen = matrix.index_select(1, torch.from_numpy(lines).to(matrix.device))
         return chosen.reshape(-1, self.rows.each, matrix.shape[-1])
+
+
+def _let_go(group: ReferenceType[Group], gone: ReferenceType[Matrices]) -> None:
+    """`Group.let_go`, unless the group is gone as well. A group must not keep itself alive by what it waits for."""
+    kept = group()
+    if kept is not None:
+        kept.let_go(gone)
 
 
 class Plan:

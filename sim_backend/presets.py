@@ -7,11 +7,23 @@ possible. Policies never read these numbers; they are the simulator's own busine
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Self
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rmhil.backend import Limits
 from rmhil.units import Amperes, Seconds, Siemens, Volts
+
+RELATIVE_MIN: Final = 0.2
+"""1: smallest factor of a relative spread, so that no cell has a parameter of the wrong sign. Reached
+beyond 5 standard deviations at the default spreads."""
+
+_EXTREME: Final = 5.0
+"""1: standard deviations within which every cell of a bound is taken to lie."""
+
+_RESET_EXPONENT_MAX: Final = 600.0
+"""1: largest exponent of the RESET law that is let through; exp(-745) is zero in float64. The rest is for what
+temperature and cycle spread add to the most conducting cell."""
 
 
 class DevicePreset(BaseModel):
@@ -164,6 +176,21 @@ class DevicePreset(BaseModel):
                 raise ValueError(f"{names} must ascend, not {', '.join(f'{value:g}' for value in values)}")
         if self.reference_time < self.pulse_width_min:
             raise ValueError(f"reference_time = {self.reference_time:g} s is below pulse_width_min")
+        return self
+
+    @model_validator(mode="after")
+    def _resets_within_float64(self) -> Self:
+        """The state of a RESET is `exp(-b y)`, which must not vanish for the steepest and most conducting cell."""
+        steepest = max(1.0 - _EXTREME * self.reset_slope_spread, RELATIVE_MIN)
+        overdrive = Limits().gate_voltage - self.gate_threshold + _EXTREME * self.gate_threshold_spread
+        most = self.compliance_slope * (1.0 + _EXTREME * self.compliance_slope_spread) * overdrive
+        above = max(most, self.conductance_max) - self.reset_floor
+        least = above / (_RESET_EXPONENT_MAX * steepest * self.reset_voltage_scale)
+        if not self.reset_slope >= least:
+            raise ValueError(
+                f"reset_slope = {self.reset_slope:g} S/V is below {least:g} S/V, where a RESET cannot be computed with "
+                f"reset_voltage_scale = {self.reset_voltage_scale:g} V"
+            )
         return self
 
 

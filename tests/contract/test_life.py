@@ -126,6 +126,14 @@ def test_a_closed_backend_refuses_everything_else(backend: Backend) -> None:
         backend.wait(1.0)
 
 
+def test_a_closed_backend_saves_no_state(backend: Backend, tmp_path: Path) -> None:
+    assert isinstance(backend, StateSaving)
+    backend.close()
+    with pytest.raises(BackendClosedError):
+        backend.save_state(tmp_path / "chip.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_leaving_the_context_closes_even_on_an_error(backend: Backend) -> None:
     with pytest.raises(RuntimeError, match="in the middle"), backend:
         raise RuntimeError("in the middle")

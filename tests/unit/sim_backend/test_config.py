@@ -14,7 +14,7 @@ from loguru import logger
 
 from rmhil.errors import ConfigError, UnknownNameError
 from rmhil.wiring import Wiring
-from sim_backend import NON_IDEALITIES, SimBackend, open_backend
+from sim_backend import NON_IDEALITIES, SimBackend, SimConfig, open_backend
 from sim_backend.presets import TAOX_180
 from tests.arrays import fill
 
@@ -145,6 +145,37 @@ def test_a_state_of_another_chip_is_refused(open_sim: OpenSim, tmp_path: Path) -
         open_backend(state=path, seed=12)
     with pytest.raises(ConfigError, match="preset = 'taox180', not 'taox40'"):
         open_backend(state=path, preset="taox40")
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"seed": 12}, "seed = 7, not 12"),
+        ({"preset": "taox40"}, "preset = 'taox180', not 'taox40'"),
+        ({"n_sl": 16}, "n_sl"),
+    ],
+)
+def test_settings_made_by_hand_take_no_state_of_another_chip(
+    open_sim: OpenSim, tmp_path: Path, other: dict[str, object], message: str
+) -> None:
+    """Of 12 x 16 cells there are as many as of 16 x 12."""
+    path = tmp_path / "chip.npz"
+    open_sim().save_state(path)
+    own: dict[str, object] = {"n_bl": 16, "n_sl": 12, "seed": 7}
+    with pytest.raises(ConfigError, match=message):
+        SimBackend(SimConfig.model_validate(own | other | {"state": path}))
+
+
+@pytest.mark.parametrize(
+    ("change", "temperature", "limit"), [(-0.006, 500.0, "above -0.005 1/K"), (0.03, 250.0, "below 0.02 1/K")]
+)
+def test_a_temperature_at_which_cells_would_conduct_backwards_is_refused(
+    change: float, temperature: float, limit: str
+) -> None:
+    own = TAOX_180.model_copy(update={"conductance_temperature": change})
+    with pytest.raises(ConfigError, match=rf"conductance_temperature = {change:g} 1/K .* {limit}"):
+        open_backend(n_bl=4, n_sl=4, preset=own, temperature=temperature)
+    assert open_backend(n_bl=4, n_sl=4, preset=own).spec.n_cells == 16
 
 
 def test_a_state_brings_a_preset_of_the_users_along(open_sim: OpenSim, tmp_path: Path) -> None:

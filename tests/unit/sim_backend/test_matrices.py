@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ import torch
 from rmhil.backend import Ints
 from rmhil.line_model import LineResistances
 from sim_backend import matrices
-from sim_backend.line_factors import LineFactors
+from sim_backend.line_factors import LineFactors, _Probe, _Step
 from sim_backend.matrices import Matrices, MatrixCache
 from sim_backend.network import effective_matrices
 
@@ -25,6 +28,7 @@ class Source:
     """Arrays whose cells a test sets, and a list of what was asked of them."""
 
     transparent = False
+    cells_at_once = 1 << 18
 
     def __init__(self) -> None:
         rng = np.random.default_rng(1)
@@ -40,6 +44,7 @@ class Source:
         ]
         self.held_until = math.inf
         self.solved: list[int] = []
+        self.completed: list[int] = []
 
     def cells_on(self, arrays: Ints, sl: Ints) -> torch.Tensor:
         return self.cells[torch.from_numpy(arrays)][..., torch.from_numpy(sl)]
@@ -55,7 +60,9 @@ class Source:
         self.solved.append(array)
         return LineFactors(cells, [self.lines[array]], sl, N_SL)
 
-    def complete(self, arrays: Ints, sl: Ints, effective: torch.Tensor) -> Matrices:
+    def complete(self, arrays: Ints, sl: Ints, cells: torch.Tensor, effective: torch.Tensor) -> Matrices:
+        self.completed.append(cells.numel())
+        torch.testing.assert_close(cells, self.cells_on(arrays, sl), rtol=0.0, atol=0.0)
         return Matrices(
             arrays=arrays,
             effective=effective.clone(),
@@ -195,3 +202,94 @@ def test_networks_are_handed_out_up_to_date(source: Source, cache: MatrixCache) 
         torch.testing.assert_close(network.conductance, source.cells_on(np.array([array]), BANK), rtol=0.0, atol=0.0)
         torch.testing.assert_close(network.effective[0], source.expected()[array], rtol=1e-9, atol=0.0)
     assert source.solved == []
+
+
+@pytest.mark.parametrize("interrupted", [1, 2, 3])
+def test_an_interrupted_update_is_made_good(
+    source: Source, cache: MatrixCache, monkeypatch: pytest.MonkeyPatch, interrupted: int
+) -> None:
+    """Ctrl-C between two of the blocks that a changed cell changes: of the first array, or of a later one."""
+    change, calls = _Step.change, []
+
+    def interrupted_change(self: _Step, number: int, probe: _Probe, step: float) -> _Probe:
+        calls.append(number)
+        if len(calls) == interrupted:
+            raise KeyboardInterrupt
+        return change(self, number, probe, step)
+
+    source.write(cache, 0, [(2, 1)])
+    source.write(cache, 1, [(3, 5)])
+    source.write(cache, 2, [(5, 7)])
+    monkeypatch.setattr(_Step, "change", interrupted_change)
+    with pytest.raises(KeyboardInterrupt):
+        cache.get(ALL, BANK, 0.0)
+    assert_up_to_date(cache.get(ALL, BANK, 0.0), source)
+    assert source.solved == ALL[:interrupted].tolist()  # those not yet begun are updated after all
+    for array, network in enumerate(cache.networks(ALL, BANK, 0.0)):
+        torch.testing.assert_close(network.effective[0], source.expected()[array], rtol=1e-9, atol=0.0)
+
+
+def test_moves_may_be_noted_while_another_thread_asks_for_matrices(source: Source, cache: MatrixCache) -> None:
+    failures: list[BaseException] = []
+    done = False
+
+    def write() -> None:
+        try:
+            while not done:
+                cache.note_moves(torch.tensor([CELLS + 9]), torch.tensor([1e-6], dtype=torch.float64))
+        except RuntimeError as error:
+            failures.append(error)
+
+    thread = Thread(target=write)
+    thread.start()
+    for bank in range(1, 200):
+        chosen = np.flatnonzero([bank >> line & 1 for line in range(N_SL)])
+        cache.get(ALL[:1], chosen, 0.0)
+    done = True
+    thread.join()
+    assert not failures
+
+
+def test_no_matrix_is_made_of_cells_that_are_about_to_be_stored(source: Source, cache: MatrixCache) -> None:
+    cell = torch.tensor([CELLS + 9])  # array 1, BL 1, SL 1
+    with cache.moving(cell, torch.tensor([1e-6], dtype=torch.float64)):
+        thread = Thread(target=cache.get, args=(ALL, BANK, 0.0))
+        thread.start()
+        thread.join(timeout=0.1)
+        assert thread.is_alive()
+        source.cells.view(-1)[cell] = 70e-6
+    thread.join()
+    assert_up_to_date(cache.get(ALL, BANK, 0.0), source)
+
+
+def test_large_chips_are_solved_some_arrays_at_a_time(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrices, "_FACTOR_BYTES", 0)
+    source.cells_at_once = 2 * N_BL * BANK.size
+    cache = MatrixCache(source, N_ARRAYS, N_SL, CELLS)
+    assert_up_to_date(cache.get(ALL, BANK, 0.0), source)
+    for array in range(N_ARRAYS):
+        source.write(cache, array, [(1, 1)], conductance=70e-6)
+    assert_up_to_date(cache.get(ALL, BANK, 0.0), source)
+    assert max(source.completed) == source.cells_at_once
+    assert sum(source.completed) == 2 * N_ARRAYS * N_BL * BANK.size
+
+
+def test_the_oldest_matrices_are_let_go_before_too_many_cells_are_held(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chip once, here."""
+    monkeypatch.setattr(matrices, "_CELLS_HELD", 0)
+    cache = MatrixCache(source, N_ARRAYS, N_SL, CELLS)
+    halves = np.arange(4), np.arange(4, 8)
+    of_halves = [weakref.ref(cache.get(ALL, half, 0.0)) for half in halves]
+    gc.collect()
+    assert all(one() is not None for one in of_halves)
+    cache.get(ALL[:2], BANK, 0.0)
+    assert [one() is not None for one in of_halves] == [False, True]
+
+
+def test_what_was_forgotten_is_solved_anew(source: Source, cache: MatrixCache) -> None:
+    held = cache.get(ALL, BANK, 0.0)
+    cache.forget()
+    assert cache.get(ALL, BANK, 0.0) is not held
+    assert source.solved == ALL.tolist()

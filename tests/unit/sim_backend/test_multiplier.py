@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmhil.backend import Cells, Floats, Ints, MvmResult, Operation
-from rmhil.errors import ShapeError
+from rmhil.errors import ConfigError, ShapeError
 from sim_backend import SimBackend, open_backend, passes
 from tests.arrays import fill, pulse
 
@@ -160,6 +161,33 @@ def test_an_out_that_does_not_fit_is_refused_and_nothing_is_driven(
     assert torch.equal(chip.mvm(volts((1, 4, 16))).currents, other.mvm(volts((1, 4, 16))).currents)
 
 
+@pytest.mark.parametrize("name", ["currents", "over_range"])
+def test_an_out_in_the_memory_of_the_voltages_is_refused_and_nothing_is_driven(open_sim: OpenSim, name: str) -> None:
+    """With several passes it would be written over voltages that are still to be driven."""
+    chip, given_volts = open_sim(wiring={"bl_channels": 5, "sl_channels": 4}), volts((1, 4, 16), dtype=torch.float32)
+    parts = {"currents": torch.empty(1, 4, 12), "over_range": torch.empty(1, 4, 12, dtype=torch.bool)}
+    parts[name] = given_volts.view(parts[name].dtype)[..., 4:16]
+    with pytest.raises(ConfigError, match=rf"out\.{name} shares its memory with bl_voltages"):
+        chip.mvm(given_volts, out=MvmResult(**parts))
+    assert chip.clock == 0.0
+    assert torch.equal(given_volts, volts((1, 4, 16), dtype=torch.float32))
+
+
+@pytest.mark.parametrize("options", [{}, {"nonlinear": True}, {"wiring": {"bl_channels": 5}}])
+@pytest.mark.parametrize(("arrays", "vectors"), [([], 3), ([0, 1], 0), ([], 0)])
+def test_a_request_for_nothing_gives_an_empty_result(
+    open_sim: OpenSim, options: dict[str, object], arrays: list[int], vectors: int
+) -> None:
+    chip = open_sim(n_arrays=2, **options)
+    given_volts = torch.zeros(len(arrays), vectors, 16)
+    out = MvmResult(torch.empty(len(arrays), vectors, 12), torch.empty(len(arrays), vectors, 12, dtype=torch.bool))
+    assert chip.mvm(given_volts, arrays=arrays, out=out) is out
+    found = chip.mvm(given_volts, arrays=arrays)
+    assert found.currents.shape == found.over_range.shape == (len(arrays), vectors, 12)
+    assert (found.currents.dtype, found.over_range.dtype) == (torch.float32, torch.bool)
+    assert chip.clock == 0.0
+
+
 @pytest.mark.parametrize("vectors", [3, 2000])  # compared at once, or looked at first
 def test_one_pass_over_range_flags_its_sum(open_sim: OpenSim, vectors: int) -> None:
     """Two passes beyond either end, whose sum is small, and one alone: flagged both; others are not."""
@@ -227,3 +255,29 @@ def test_one_pass_can_be_asked_for_by_wiring(open_sim: OpenSim) -> None:
         assert len(chip.spec.passes()) == (4 if name == "banks" else 1)
         noise[name] = float(chip.mvm(torch.zeros(1, 500, 128)).currents.std())
     assert noise["banks"] / noise["whole"] == pytest.approx(2**0.5, rel=0.02)
+
+
+def test_plans_keep_no_matrices_alive_that_the_chip_has_given_up(open_sim: OpenSim) -> None:
+    chip = open_sim(n_arrays=2)
+    given_volts = volts((2, 3, 16))
+    chip.mvm(given_volts)
+    (group,) = (group for row in next(iter(chip._multiplier._buffers._steps))[0].groups for group in row)
+    assert group.effective.shape == (2, 16, 12)
+    chip._chip._matrices.forget()
+    assert group.effective.numel() == group.variance.numel() == 0
+    chip.mvm(given_volts)
+    assert group.effective.shape == (2, 16, 12)
+
+
+def test_a_reopened_chip_goes_on_with_the_codes_of_the_running_one(open_sim: OpenSim, tmp_path: Path) -> None:
+    """Though the running one still held matrices from before its cells had drifted on."""
+    chip = open_sim(off=("adc-quantisation",))
+    fill(chip)
+    given_volts = volts((1, 20, 16))
+    chip.mvm(given_volts)
+    held = chip._chip.matrices(np.arange(1), np.arange(12))
+    chip.wait(0.9 * (held.held_until - chip.clock))
+    assert chip._chip.matrices(np.arange(1), np.arange(12)) is held
+    chip.save_state(tmp_path / "chip.npz")
+    again = open_sim(off=("adc-quantisation",), state=tmp_path / "chip.npz")
+    assert torch.equal(again.mvm(given_volts).currents, chip.mvm(given_volts).currents)

@@ -12,7 +12,7 @@ from rmhil.backend import Operation
 from rmhil.errors import ConfigError, UnknownNameError
 from sim_backend import SimBackend, open_backend
 from sim_backend.preset_file import find_preset, label, load_preset, write_preset
-from sim_backend.presets import TAOX_40, TAOX_180
+from sim_backend.presets import TAOX_40, TAOX_180, DevicePreset
 from tests.arrays import pulse, read
 
 OpenSim = Callable[..., SimBackend]
@@ -44,6 +44,7 @@ def test_a_field_left_out_is_that_of_taox180(tmp_path: Path) -> None:
         ('name = "x"\nconductance_min = 9e-5', "conductance_min, conductance_max must ascend"),
         ('name = "x"\ntelegraph_dwell = [1.0, 0.1]', "telegraph_dwell must ascend"),
         ('name = "x"\nreference_time = 1e-6', "below pulse_width_min"),
+        ('name = "x"\nreset_slope = 1e-6', "reset_slope = 1e-06 S/V is below 1.8.*e-05 S/V"),
         ("name = ", "not TOML"),
     ],
 )
@@ -97,3 +98,20 @@ def test_a_40_nm_cell_resets_to_a_state_that_counts_as_high_resistance(open_sim:
     for _ in range(5):
         pulse(chip, Operation.RESET, 2.6, 5.0, width=10e-6)
     assert np.all(read(chip).conductance < 1.2 / 135e3)
+
+
+def test_the_flattest_reset_that_is_let_through_can_be_computed(open_sim: OpenSim) -> None:
+    """Also from far above the window; within it, a bias too weak to move a cell leaves it where it is."""
+    chip = open_sim(n_bl=64, n_sl=64, preset=DevicePreset(name="flat", reset_slope=1.86e-5), temperature=310.0)
+    pulse(chip, Operation.FORM, 4.5, 5.0)
+    pulse(chip, Operation.SET, 2.5, 5.0)
+    assert np.quantile(chip.true_conductance, 0.99) > 140e-6
+    pulse(chip, Operation.RESET, 1.0, 5.0)
+    high = chip.true_conductance
+    assert np.isfinite(high).all()
+    pulse(chip, Operation.RESET, 0.1, 5.0)
+    np.testing.assert_allclose(chip.true_conductance, high, rtol=0.02)  # drift
+    pulse(chip, Operation.RESET, 2.8, 5.0)
+    low = chip.true_conductance[~chip.stuck_cells]
+    assert np.all(low > chip.spec.conductance_min)
+    assert np.median(low) < 0.95 * np.median(high)
