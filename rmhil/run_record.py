@@ -72,12 +72,16 @@ def new_directory(root: Path, stamp: str) -> Path:
 
 
 def latest_directory(root: Path) -> Path:
-    """The newest run under a folder, by its name.
+    """The newest run under a folder, by its name; a folder without a record, left by an early Ctrl-C, is none.
 
     Raises:
         RunDirectoryError: there is none.
     """
-    named = [(match, path) for path in root.glob("*") if (match := _RUN_NAME.fullmatch(path.name))]
+    named = [
+        (match, path)
+        for path in root.glob("*")
+        if (match := _RUN_NAME.fullmatch(path.name)) and (path / RECORD_NAME).is_file()
+    ]
     if not named:
         raise RunDirectoryError(f"no runs in {root.resolve()}")
     return max(named, key=lambda pair: (pair[0][1], int(pair[0][2] or 1)))[1]
@@ -133,10 +137,24 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunDirectoryError: it cannot be written.
     """
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to be written inside, which takes the place of `path` once it is whole; nothing is left of half a one.
+
+    Raises:
+        RunDirectoryError: it cannot be written; the message says why.
+    """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     with writing(path):
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        try:
+            yield unfinished
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from sim_backend.characterise.endurance import Endurance, measure_endurance
     from sim_backend.characterise.levels import Levels, measure_levels
     from sim_backend.characterise.pattern import Patterns, measure_patterns
-    from sim_backend.characterise.recorder import Recorder
     from sim_backend.characterise.retention import Retention, measure_retention
     from sim_backend.characterise.sweeps import Sweeps, measure_sweeps
     from sim_backend.characterise.tolerance import PulseCounts, measure_tolerance
@@ -23,7 +22,6 @@ _HOMES = {
     "Endurance": "endurance", "measure_endurance": "endurance",
     "Levels": "levels", "measure_levels": "levels",
     "Patterns": "pattern", "measure_patterns": "pattern",
-    "Recorder": "recorder",
     "Retention": "retention", "measure_retention": "retention",
     "Sweeps": "sweeps", "measure_sweeps": "sweeps",
     "PulseCounts": "tolerance", "measure_tolerance": "tolerance",
@@ -38,7 +36,6 @@ __all__ = [
     "Levels",
     "Patterns",
     "PulseCounts",
-    "Recorder",
     "Retention",
     "Sweeps",
     "Trajectories",

@@ -1,4 +1,4 @@
-"""What the measurements share: pulses for named cells, cells that work, and the fully RESET state.
+"""What the measurements share: their pulses, cells that work, and the fully RESET state.
 
 Everything here and in the measurements goes through `Backend.apply`, `sweep` and `wait`, so that it asks of
 a simulator nothing that a bench could not do.
@@ -6,15 +6,15 @@ a simulator nothing that a bench could not do.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Final
 
 import numpy as np
 
-from rmhil.backend import Backend, Cells, Floats, Operation, Pulses, Read, Readings
+from rmhil.backend import Backend, Cells, Floats, Operation, Pulses, Read
 from rmhil.crossbar import Crossbar
 from rmhil.errors import ConfigError
 from rmhil.units import Volts
+from sim_backend.fit.pulsing import reset_until_low, transact
 
 SET_AMPLITUDE: Final[Volts] = 2.0
 """V on the BL during a SET: enough for the slowest cell, so that the gate alone sets the level (estimate, range 1.5 to
@@ -22,12 +22,6 @@ SET_AMPLITUDE: Final[Volts] = 2.0
 
 RESET_AMPLITUDE: Final[Volts] = 2.4
 """V of a RESET that is meant to go all the way: beyond the whole ramp of a gradual RESET (estimate, range 2 to 3)."""
-
-_RESET_PULSES: Final = 4
-"""RESET pulses after which a cell is taken for one that does not answer."""
-
-_RESET_BELOW: Final = 0.8
-"""1: share of the window's lower end below which a cell counts as fully RESET."""
 
 _TRIAL_GATE: Final[Volts] = 2.5
 """V on the gate of the SET that shows whether a cell works: it leads to the middle of the window."""
@@ -37,18 +31,6 @@ def named_cells(crossbar: Crossbar) -> Cells:
     """All cells of a crossbar, in index order, by the line numbers of its backend."""
     array, bl, sl = np.meshgrid(crossbar.arrays, crossbar.bl, crossbar.sl, indexing="ij")
     return Cells.of(array, bl, sl)
-
-
-def transact(backend: Backend, cells: Cells, pulses: Pulses | None, read: Read) -> Readings:
-    """`Backend.apply` for any number of cells: in as many transactions as the backend needs."""
-    size = backend.spec.cells_at_once or max(1, len(cells))
-    parts = [slice(first, first + size) for first in range(0, len(cells), size)]
-    done = [backend.apply(cells[part], None if pulses is None else pulses[part], read) for part in parts]
-    if len(done) == 1:
-        return done[0]
-    return Readings(
-        **{field.name: np.concatenate([getattr(one, field.name) for one in done]) for field in fields(Readings)}
-    )
 
 
 def set_pulses(backend: Backend, count: int, gate_voltage: Volts | Floats) -> Pulses:
@@ -73,21 +55,8 @@ def reset_pulses(backend: Backend, count: int, amplitude: Volts = RESET_AMPLITUD
 
 
 def reset_fully(backend: Backend, cells: Cells) -> Floats:
-    """RESET cells, again where one pulse was not enough, until each reads well below the window.
-
-    A conducting cell takes much of the first pulse's voltage away from itself: its transistor carries no more.
-
-    Returns:
-        S, the last reading of each; not below the window where a cell does not answer.
-    """
-    read, below = Read.default(backend.spec), _RESET_BELOW * backend.spec.conductance_min
-    reached = transact(backend, cells, reset_pulses(backend, len(cells)), read).conductance
-    for _ in range(1, _RESET_PULSES):
-        high = np.flatnonzero(~(reached < below))
-        if not len(high):
-            break
-        reached[high] = transact(backend, cells[high], reset_pulses(backend, len(high)), read).conductance
-    return reached
+    """RESET cells until each reads well below the window, or does not answer: S, the last reading of each."""
+    return reset_until_low(backend, cells, reset_pulses(backend, len(cells)))
 
 
 def working_cells(crossbar: Crossbar, count: int) -> Cells:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rmhil.backend import Backend
     from rmhil.crossbar import Crossbar
     from rmhil.program_report import Progress
+    from rmhil.report.canvas import Picture
 
     from .curves import Curve, Extent
     from .page import Part
@@ -63,10 +65,11 @@ def characterise(
     wanted = find_curves(curves or [])
     given = {} if seed is None else {"seed": seed}
     with BackendChoice(name=backend or "sim", config=config, options=given).open() as opened:
-        _make(out)
         extent = Extent(seed=DEFAULT_SEED if seed is None else seed, quick=quick, cycles=cycles)
+        rooms = _rooms(opened, wanted, extent)
+        _make(out)
         book = Book(out, opened.spec.provenance, command_line(ctx), extent)
-        _measure(opened, wanted, book, shown=not as_json)
+        _measure(wanted, rooms, book, shown=not as_json)
     if as_json:
         print_json({"provenance": book.provenance, "page": book.page, "curves": book.summaries})
     else:
@@ -93,26 +96,31 @@ class Book:
         return {name: part.summary for name, part in self.parts.items()}
 
     def keep(self, name: str, curve: Curve[Any], measured: Any, seconds: float) -> None:  # noqa: ANN401 - a `Measured`
-        """Write the pictures and tables of a curve."""
-        from rmhil.report.canvas import style
+        """Write the tables, the numbers and the pictures of a curve, in this order: what was measured is kept first."""
+        from rmhil.run_record import replacing
 
         from .page import Part
+
+        tables = {f"{table}.csv": content for table, content in measured.tables().items()}
+        for file, content in tables.items():
+            with replacing(self.folder / file) as unfinished:
+                content.write(unfinished)
+        part = Part(curve=curve, summary=measured.summary(), pictures=[], files=list(tables), seconds=seconds)
+        self.parts[name] = part
+        self.close("running")
+        self.parts[name] = replace(part, pictures=self._drawn(curve, measured))
+        self.close("running")
+
+    def _drawn(self, curve: Curve[Any], measured: Any) -> list[Picture]:  # noqa: ANN401 - a `Measured`
+        from rmhil.report.canvas import style
+        from rmhil.run_record import replacing
 
         with style():
             pictures = curve.draw(measured)
         for shown in pictures:
-            (self.folder / f"{shown.name}.png").write_bytes(shown.png)
-        tables = measured.tables()
-        for table, content in tables.items():
-            content.write(self.folder / f"{table}.csv")
-        self.parts[name] = Part(
-            curve=curve,
-            summary=measured.summary(),
-            pictures=pictures,
-            files=[f"{table}.csv" for table in tables],
-            seconds=seconds,
-        )
-        self.close("running")
+            with replacing(self.folder / f"{shown.name}.png") as unfinished:
+                unfinished.write_bytes(shown.png)
+        return pictures
 
     def close(self, status: str) -> None:
         """Write the page and the numbers of what there is."""
@@ -129,19 +137,27 @@ def _make(folder: Path) -> None:
         raise InputFileError(f"{folder} cannot be made: {error.strerror}") from error
 
 
-def _measure(backend: Backend, wanted: dict[str, Curve[Any]], book: Book, *, shown: bool) -> None:
-    """Measure one curve after the other; the page says how it ended."""
+def _rooms(backend: Backend, wanted: dict[str, Curve[Any]], extent: Extent) -> dict[str, Crossbar]:
+    """The cells of each curve, on the first array."""
     from rmhil.crossbar import Crossbar
+
+    from .curves import CURVES
+    from .rooms import find_rooms
+
+    every = {name: curve.room for name, curve in CURVES.items()}
+    return find_rooms(Crossbar(backend).region(arrays=[0]), every, list(wanted), quick=extent.quick)
+
+
+def _measure(wanted: dict[str, Curve[Any]], rooms: dict[str, Crossbar], book: Book, *, shown: bool) -> None:
+    """Measure one curve after the other; the page says how it ended."""
     from rmhil.line_solver import one_thread
 
-    array = Crossbar(backend).region(arrays=[0])
-    sites = {name: curve.site.of(array, name) for name, curve in wanted.items()}
     status = "failed"
     try:
         with one_thread():
             for name, curve in wanted.items():
                 with progress_bar(name, shown=shown) as progress:
-                    _one(name, curve, sites[name], book, progress)
+                    _one(name, curve, rooms[name], book, progress)
         status = "complete"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -150,9 +166,9 @@ def _measure(backend: Backend, wanted: dict[str, Curve[Any]], book: Book, *, sho
         book.close(status)
 
 
-def _one(name: str, curve: Curve[Any], site: Crossbar, book: Book, progress: Progress) -> None:
+def _one(name: str, curve: Curve[Any], room: Crossbar, book: Book, progress: Progress) -> None:
     started = perf_counter()
-    measured = curve.measure(site, book.extent, progress)
+    measured = curve.measure(room, book.extent, progress)
     book.keep(name, curve, measured, perf_counter() - started)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from rmhil.crossbar import Crossbar
-from rmhil.errors import ConfigError, UnknownNameError
+from rmhil.errors import UnknownNameError
 from rmhil.program_report import Progress
 from rmhil.report.canvas import Picture
 from sim_backend.characterise import endurance, levels, pictures, program_pictures, retention, sweeps
@@ -17,16 +17,18 @@ from sim_backend.characterise.endurance import Endurance
 from sim_backend.characterise.levels import Levels
 from sim_backend.characterise.pattern import Patterns, measure_patterns
 from sim_backend.characterise.raw_data import Writable
-from sim_backend.characterise.recorder import Recorder
 from sim_backend.characterise.retention import Retention
+from sim_backend.characterise.rooms import Room
 from sim_backend.characterise.sweeps import Sweeps
 from sim_backend.characterise.tolerance import PulseCounts
 from sim_backend.characterise.trajectories import Trajectories, measure_trajectories
+from sim_backend.fit.recorder import Recorder
 from sim_backend.fit.tables import Table
 
 PAPER: Final = "arXiv 2601.10037"
 
 _QUICK_CYCLES: Final = 300
+_QUICK_CELLS_A_LEVEL: Final = 4
 
 
 class Measured(Protocol):
@@ -40,30 +42,6 @@ class Measured(Protocol):
 
 
 M = TypeVar("M", bound=Measured)
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Lines whose cells a curve is measured on. No two curves share a cell, so that each is the same with any others.
-
-    Attributes:
-        bl, sl: first line, and the one after the last.
-    """
-
-    bl: tuple[int, int]
-    sl: tuple[int, int] = (0, 128)
-
-    def of(self, crossbar: Crossbar, name: str) -> Crossbar:
-        """The part of a crossbar.
-
-        Raises:
-            ConfigError: the array is smaller than that.
-        """
-        n_bl, n_sl = len(crossbar.bl), len(crossbar.sl)
-        if self.bl[1] > n_bl or self.sl[1] > n_sl:
-            needed = f"bit lines up to {self.bl[1] - 1} and source lines up to {self.sl[1] - 1}"
-            raise ConfigError(f"the curve {name!r} is measured on {needed}; the array has {n_bl} x {n_sl}")
-        return crossbar.region(slice(*self.bl), slice(*self.sl))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +66,14 @@ class Curve(Generic[M]):
     Attributes:
         title: heading.
         published: what is published, in our words, with its source.
-        site: where it is measured.
-        measure: takes the cells of the site, how much is wanted, and who is told of progress.
+        room: the cells that it asks for.
+        measure: takes those cells, how much is wanted, and who is told of progress.
         draw: makes the pictures, inside the report's style.
     """
 
     title: str
     published: str
-    site: Site
+    room: Room
     measure: Callable[[Crossbar, Extent, Progress], M]
     draw: Callable[[M], list[Picture]]
 
@@ -148,7 +126,9 @@ def _levels(part: Crossbar, extent: Extent, progress: Progress) -> LevelCurves:
 
 
 def _retention(part: Crossbar, extent: Extent, progress: Progress) -> Retention:
-    return retention.measure_retention(part, progress, cells_a_level=4 if extent.quick else retention.CELLS_A_LEVEL)
+    return retention.measure_retention(
+        part, progress, cells_a_level=_QUICK_CELLS_A_LEVEL if extent.quick else retention.CELLS_A_LEVEL
+    )
 
 
 def _trajectories(part: Crossbar, extent: Extent, progress: Progress) -> Trajectories:
@@ -177,49 +157,51 @@ CURVES: Final[Mapping[str, Curve[Any]]] = {
     "sweeps": Curve(
         title="Quasi-static sweeps",
         published=f"50 consecutive sweeps of one cell lie over one another ({PAPER}).",
-        site=Site(bl=(0, 1)),
+        room=Room(cells=4),
         measure=_sweeps,
         draw=lambda measured: [pictures.sweeps_picture(measured)],
     ),
     "endurance": Curve(
         title="Endurance",
         published=f"30,000 SET/RESET cycles with the window open ({PAPER}).",
-        site=Site(bl=(1, 2)),
+        room=Room(cells=80),
         measure=_endurance,
         draw=lambda measured: [pictures.endurance_picture(measured)],
     ),
     "levels": Curve(
         title="Levels by single-shot SET",
         published=f"More than 128 levels, nearly linear in the gate voltage, told apart by single-shot SET ({PAPER}).",
-        site=Site(bl=(2, 3)),
+        room=Room(cells=80),
         measure=_levels,
         draw=_levels_pictures,
     ),
     "trajectories": Curve(
         title="Write-verify trajectories",
         published=f"Write-verify brings cells to their targets from below and from above ({PAPER}).",
-        site=Site(bl=(4, 5)),
+        room=Room(cells=12),
         measure=_trajectories,
         draw=lambda measured: [program_pictures.trajectories_picture(measured)],
     ),
     "tolerance": Curve(
         title="Pulses against tolerance",
         published=f"Tens of pulses a cell for 2 uS and about 50 for 1 uS with incremental pulses ({PAPER}).",
-        site=Site(bl=(6, 10)),
+        room=Room(cells=128, lines=4),
         measure=_tolerance,
         draw=lambda measured: [program_pictures.tolerance_picture(measured)],
     ),
     "pattern": Curve(
         title="Letters",
         published=f"The letters CL and UL, written to 2 uS ({PAPER}, Fig. 2g).",
-        site=Site(bl=(16, 48), sl=(0, 64)),
+        room=Room(lines=9, most_lines=32, width=28, most_width=64),
         measure=_pattern,
         draw=lambda measured: [program_pictures.patterns_picture(measured)],
     ),
     "retention": Curve(
         title="Retention",
         published=f"17 levels read over 1e6 s ({PAPER}).",
-        site=Site(bl=(12, 16)),
+        room=Room(
+            cells=retention.LEVELS * retention.CELLS_A_LEVEL, quick_cells=retention.LEVELS * _QUICK_CELLS_A_LEVEL
+        ),
         measure=_retention,
         draw=lambda measured: [pictures.retention_picture(measured)],
     ),

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from rmhil.backend import Backend, Cells, Floats, Ints, Read
 from rmhil.program_report import Progress
 from rmhil.units import Volts
-from sim_backend.characterise.cells import reset_fully, reset_pulses, set_pulses, transact
+from sim_backend.characterise.cells import reset_fully, reset_pulses, set_pulses
 from sim_backend.characterise.raw_data import RawData
+from sim_backend.fit.pulsing import transact
 from sim_backend.fit.tables import cell_names
 
 CYCLES: Final = 30_000

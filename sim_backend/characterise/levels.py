@@ -12,8 +12,9 @@ from scipy import stats
 from rmhil.backend import Backend, Cells, Floats, Read
 from rmhil.program_report import Progress
 from rmhil.units import Volts
-from sim_backend.characterise.cells import reset_fully, set_pulses, transact
+from sim_backend.characterise.cells import reset_fully, set_pulses
 from sim_backend.characterise.raw_data import RawData
+from sim_backend.fit.pulsing import transact
 from sim_backend.fit.tables import cell_names
 
 LEVELS: Final = 129

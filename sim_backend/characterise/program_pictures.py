@@ -20,6 +20,9 @@ from sim_backend.characterise.trajectories import Trajectories
 _PUBLISHED: Final = {1e-6: 50.0}
 """S -> pulses a cell of the plain incremental policy, arXiv 2601.10037 (for 2 uS it says: tens)."""
 
+_PULSES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 400)
+"""Ticks of the axis of pulses."""
+
 
 def trajectories_picture(measured: Trajectories) -> Picture:
     """One panel a policy: conductance against pulse number, one colour a target."""
@@ -64,7 +67,7 @@ def tolerance_picture(measured: PulseCounts) -> Picture:
     against.set_title("Mean, and 10 to 90 % of the cells")
     against.minorticks_off()
     against.set_xticks(tolerance, [f"{one:g}" for one in tolerance])
-    against.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    against.set_yticks(_PULSES, [str(pulses) for pulses in _PULSES])
     against.legend(loc="best", fontsize=8)
     done.set(xscale="log", xlabel="pulses", ylabel="cells in tolerance (%)", title="Cells done after n pulses, 1 uS")
     done.set_ylim(0, 102)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from rmhil.backend import Backend, Cells, Floats, Ints, Read
 from rmhil.crossbar import Crossbar
+from rmhil.errors import ConfigError
 from rmhil.program_report import Outcome, Progress
-from rmhil.units import Seconds, Siemens
-from sim_backend.characterise.cells import transact
-from sim_backend.characterise.recorder import Recorder
+from rmhil.units import MICRO, Seconds, Siemens
+from sim_backend.fit.pulsing import transact
+from sim_backend.fit.recorder import Recorder
 from sim_backend.fit.tables import Table, cell_names, retention_table
 
 LEVELS: Final = 17
@@ -25,6 +26,10 @@ CELLS_A_LEVEL: Final = 16
 
 _TOLERANCE: Final[Siemens] = 0.5e-6
 """S of the write-verify that writes the levels: a ninth of what lies between two of them."""
+
+_AVERAGES: Final = 4
+"""Readings averaged for each verify read: of a single one, the noise near the top of the window may be half of that
+tolerance, and write-verify then gives up cells that hold it."""
 
 _FIRST: Final[Seconds] = 1.0
 """s from the last write to the first of the timed readings."""
@@ -118,24 +123,38 @@ def measure_retention(
         levels: how many.
         cells_a_level: cells written to each.
         duration: s to the last reading.
+
+    Raises:
+        ConfigError: write-verify brought no cell at all to one of the levels.
     """
     backend = Recorder(crossbar.backend)
     region = Crossbar(backend, arrays=crossbar.arrays).region(crossbar.bl, crossbar.sl)
     target = np.linspace(crossbar.spec.conductance_min, crossbar.spec.conductance_max, levels)
     wanted = np.full(crossbar.shape, np.nan)
     wanted.flat[: levels * cells_a_level] = np.tile(target, cells_a_level)
-    report = region.program(wanted, _TOLERANCE, rewrite=True)
+    report = region.program(wanted, _TOLERANCE, rewrite=True, averages=_AVERAGES)
     place = np.nonzero(report.outcome == Outcome.CONVERGED)
+    level = np.abs(wanted[place][:, None] - target).argmin(axis=1)
+    _refuse_empty(target, level)
     cells = _cells(crossbar, place)
     time, conductance = _read_on(backend, cells, duration, progress)
     return Retention(
         cell=cell_names(cells),
-        level=np.abs(wanted[place][:, None] - target).argmin(axis=1),
+        level=level,
         target=target,
         time=time - backend.written_at(cells),
         conductance=conductance,
         provenance=crossbar.spec.provenance,
     )
+
+
+def _refuse_empty(target: Floats, level: Ints) -> None:
+    empty = np.flatnonzero(np.bincount(level, minlength=len(target)) == 0)
+    if empty.size:
+        raise ConfigError(
+            f"no cell could be written to {target[empty[0]] / MICRO:.1f} uS within {_TOLERANCE / MICRO:g} uS "
+            f"({empty.size} of {len(target)} levels are without cells)"
+        )
 
 
 def _cells(crossbar: Crossbar, place: tuple[Ints, ...]) -> Cells:

@@ -18,8 +18,9 @@ SWEEPS: Final = 50
 """Sweeps laid over one another in arXiv 2601.10037."""
 
 SET_STOP: Final[Volts] = 1.6
-RESET_STOP: Final[Volts] = 2.0
-"""V: ends of the two branches; a SET is complete well before, a RESET all but (estimates, range 1.4 to 2.5)."""
+RESET_STOP: Final[Volts] = 2.4
+"""V: ends of the two branches, which must take every cell all the way (estimates, the published axes were not at hand;
+range 1.4 to 2 for SET and 2.2 to 2.5 for RESET: with 2 V, a cell that RESETs late keeps a window of 2 only)."""
 
 SET_GATE: Final[Volts] = 2.0
 """V on the gate during the SET branch: the transistor limits the current to some 35 uA (estimate, range 1.5 to 3)."""

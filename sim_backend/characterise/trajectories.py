@@ -14,7 +14,7 @@ from rmhil.crossbar import Crossbar
 from rmhil.program_report import Progress
 from rmhil.units import Siemens
 from sim_backend.characterise.cells import reset_fully
-from sim_backend.characterise.recorder import Recorder
+from sim_backend.fit.recorder import Recorder
 from sim_backend.fit.tables import Table, cell_names
 
 POLICIES: Final = ("incremental", "adaptive")

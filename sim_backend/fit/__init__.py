@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sim_backend.fit.fit import fit_cell
     from sim_backend.fit.measure import FitPlan, Measured, measure_for_fit
+    from sim_backend.fit.recorder import Recorder
     from sim_backend.fit.report import Estimate, FitReport, Residual
     from sim_backend.fit.tables import (
         Table,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "fit_cell": "fit",
     "FitPlan": "measure", "Measured": "measure", "measure_for_fit": "measure",
+    "Recorder": "recorder",
     "Estimate": "report", "FitReport": "report", "Residual": "report",
     "Table": "tables", "cell_names": "tables", "join_tables": "tables", "load_table": "tables",
     "pulse_table": "tables", "read_table": "tables", "retention_table": "tables", "sweep_table": "tables",
@@ -31,6 +33,7 @@ __all__ = [
     "FitPlan",
     "FitReport",
     "Measured",
+    "Recorder",
     "Residual",
     "Table",
     "cell_names",

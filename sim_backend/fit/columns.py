@@ -17,6 +17,15 @@ UNITS = {"v": "V", "s": "s", "a": "A", "ohm": "ohm", "siemens": "S"}
 """Last part of a column's name -> its unit. Conductances spell theirs out: `_s` is seconds."""
 
 
+CONDUCTANCE_MOST = 10e-3
+"""S: largest reading of a cell that is believed; numbers in uS, and most in mS, lie above. No cell conducts more than
+its selection transistor, of some kilohms (estimate, range 1 to 100 mS)."""
+
+CURRENT_MOST = 1.0
+"""A: largest current that is believed; numbers in uA lie above. An SMU of the B1500A gives 0.1 A, or 1 A at high
+power (its data sheet)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column of a table.
@@ -27,6 +36,7 @@ class Column:
         meaning: one line.
         low, high: what a number must lie within.
         default: of every row of a table that lacks the column; None if the column must be there.
+        slip: what is probably wrong where a number lies outside.
     """
 
     name: str
@@ -35,6 +45,7 @@ class Column:
     low: float = -math.inf
     high: float = math.inf
     default: float | None = None
+    slip: str = ""
 
     @property
     def unit(self) -> str:
@@ -61,6 +72,13 @@ class Layout:
         return next(column for column in self.columns if column.name == name)
 
 
+def _conductance(name: str, meaning: str, default: float | None = None) -> Column:
+    return Column(
+        name=name, kind="number", low=-CONDUCTANCE_MOST, high=CONDUCTANCE_MOST, meaning=meaning, default=default,
+        slip="is the number in uS or mS? The column is in S: 31 uS is 3.1e-5",
+    )  # fmt: skip
+
+
 _CELL = Column(name="cell", kind="text", meaning="name of the cell, the same in all tables")
 _SERIES = Column(
     name="series_ohm", kind="number", low=0.0, default=math.nan,
@@ -83,11 +101,11 @@ PULSES = Layout(
         Column(name="amplitude_v", kind="number", low=0.0, meaning="magnitude between BL and SL, at the drivers"),
         Column(name="width_s", kind="number", low=1e-12, meaning="width at half amplitude"),
         Column(name="gate_voltage_v", kind="number", meaning="WL during the pulse"),
-        Column(
-            name="conductance_before_siemens", kind="number", default=math.nan,
+        _conductance(
+            "conductance_before_siemens", default=math.nan,
             meaning="verify read before the pulse; else what the cell's previous pulse left",
         ),
-        Column(name="conductance_after_siemens", kind="number", meaning=f"verify read after the pulse, {_READ}"),
+        _conductance("conductance_after_siemens", f"verify read after the pulse, {_READ}"),
         _COMPLIANCE,
         _SERIES,
         _AVERAGES,
@@ -106,12 +124,16 @@ SWEEPS = Layout(
         Column(name="sl_v", kind="number", meaning="source line, at the driver"),
         Column(name="wl_v", kind="number", meaning="word line (gate)"),
         Column(name="dwell_s", kind="number", low=1e-12, meaning="time at the step"),
-        Column(name="current_a", kind="number", meaning="current at the end of the step, positive from BL to SL"),
+        Column(
+            name="current_a", kind="number", low=-CURRENT_MOST, high=CURRENT_MOST,
+            meaning="current at the end of the step, positive from BL to SL",
+            slip="is the number in uA or mA? The column is in A: 31 uA is 3.1e-5",
+        ),
         _COMPLIANCE,
         _SERIES,
     ),
     order=("cell", "sweep", "step"),
-)
+)  # fmt: skip
 """One row a step of a quasi-static sweep."""
 
 RETENTION = Layout(
@@ -123,7 +145,7 @@ RETENTION = Layout(
             meaning="number of the write that the reads follow; else there is one a cell",
         ),
         Column(name="time_since_write_s", kind="number", low=0.0, meaning="from the end of the last pulse"),
-        Column(name="conductance_siemens", kind="number", meaning=f"reading, {_READ}"),
+        _conductance("conductance_siemens", f"reading, {_READ}"),
         _AVERAGES,
     ),
     order=("cell", "write", "time_since_write_s"),
@@ -135,7 +157,7 @@ READS = Layout(
     columns=(
         _CELL,
         Column(name="read", kind="whole", meaning="number of the reading of that cell"),
-        Column(name="conductance_siemens", kind="number", meaning=f"reading, {_READ}"),
+        _conductance("conductance_siemens", f"reading, {_READ}"),
         _AVERAGES,
     ),
     order=("cell", "read"),

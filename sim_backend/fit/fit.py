@@ -20,7 +20,7 @@ from sim_backend.fit.report import Findings, FitReport
 from sim_backend.fit.sweeps import fit_sweeps
 from sim_backend.fit.tables import Table
 from sim_backend.preset_file import find_preset
-from sim_backend.presets import DevicePreset
+from sim_backend.presets import DEVICE_PRESETS, DevicePreset
 
 _FIXED = {
     "conductance_min": "a choice of the user: the window",
@@ -43,6 +43,8 @@ _FIXED = {
     "selector_gain": "needs currents at several read voltages",
 }
 """Fields that no table determines -> why."""
+
+_NO_TABLE = "no table of"
 
 
 def fit_cell(
@@ -73,6 +75,7 @@ def fit_cell(
         UnknownNameError: no such start preset.
     """
     begun = find_preset(start)
+    _refuse_taken(name, begun)
     tables = {"reads": reads, "sweeps": sweeps, "pulses": pulses, "retention": retention}
     if all(table is None for table in tables.values()):
         raise ConfigError("nothing to fit: give at least one of the tables pulses, sweeps, retention and reads")
@@ -99,6 +102,20 @@ def fit_cell(
     return _report(found, name, tables)
 
 
+def missing(report: FitReport) -> str:
+    """What the tables given would need to determine something, in one line; empty if they determine all they can."""
+    reasons = [why for name, why in report.undetermined.items() if name not in _FIXED and not why.startswith(_NO_TABLE)]
+    return "; ".join(dict.fromkeys(reasons))
+
+
+def _refuse_taken(name: str, start: DevicePreset) -> None:
+    """Two kinds of cells of one name would be mistaken for one another."""
+    if name in DEVICE_PRESETS:
+        raise ConfigError(f"name {name!r} is that of a built-in preset ({', '.join(DEVICE_PRESETS)}); give another one")
+    if name == start.name:
+        raise ConfigError(f"name {name!r} is that of the preset that the fit starts from; give another one")
+
+
 def _pulse_steps(pulses: Table, instrument: float, found: Findings) -> list[tuple[str, Callable[[], None]]]:
     def switching() -> None:
         sets, resets = switching_rows(pulses, instrument, found)
@@ -115,22 +132,22 @@ def _with_series(table: Table, series: Ohms | None) -> Table:
     stated = table["series_ohm"]
     if series is None and np.isnan(stated).any():
         raise ConfigError(
-            f"{table.source}: no series_ohm in row {int(np.flatnonzero(np.isnan(stated))[0]) + 2}; "
+            f"{table.source}: no series_ohm in {table.place[np.isnan(stated)][0]}; "
             "add the column, or give the resistance between the drivers and the cell (0 for none)"
         )
     if series is not None and not (0.0 <= series < math.inf):
         raise ConfigError(f"series = {series} ohm, expected 0 or more")
     filled = np.where(np.isnan(stated), 0.0 if series is None else series, stated)
-    return Table(table.layout, dict(table.data) | {"series_ohm": filled}, table.source, table.unused)
+    return table.with_column("series_ohm", filled)
 
 
 def _report(found: Findings, name: str, tables: dict[str, Table | None]) -> FitReport:
-    missing = ", ".join(kind for kind, table in tables.items() if table is None)
+    absent = ", ".join(kind for kind, table in tables.items() if table is None)
     undetermined = {}
     for field in DevicePreset.model_fields:
         if field == "name" or field in found.estimates:
             continue
-        undetermined[field] = found.undetermined.get(field) or _FIXED.get(field) or f"no table of {missing}"
+        undetermined[field] = found.undetermined.get(field) or _FIXED.get(field) or f"{_NO_TABLE} {absent}"
     values = {one.name: one.value for one in found.estimates.values()}
     preset = DevicePreset.model_validate(found.start.model_dump() | values | {"name": name})
     return FitReport(

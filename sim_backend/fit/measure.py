@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rmhil.backend import ArraySpec, Backend, Biases, Cells, Floats, Operation, Pulses, Read, Readings
+from rmhil.backend import ArraySpec, Backend, Biases, Cells, Floats, Ints, Operation, Pulses, Read, Readings
 from rmhil.errors import ConfigError, OutOfRangeError
 from rmhil.ledger import Ledger
 from rmhil.line_model import series_resistance
 from rmhil.program_report import Progress
 from rmhil.units import Seconds, Volts
 from sim_backend.fit.columns import LAYOUTS
+from sim_backend.fit.pulsing import reset_until_low, transact
+from sim_backend.fit.recorder import Recorder
 from sim_backend.fit.tables import Table, cell_names, make_table
 
 _FORMED = 0.1
@@ -151,70 +153,44 @@ class _Run:
     """One measurement: the cells, what is known of them, and the rows taken so far."""
 
     def __init__(self, backend: Backend, cells: Cells, plan: FitPlan, ledger: Ledger | None) -> None:
-        self._backend, self._cells, self._plan, self._ledger = backend, cells, plan, ledger
+        self._backend, self._cells, self._plan = Recorder(backend, ledger), cells, plan
         self._names = cell_names(cells)
-        self._series = series_resistance(backend.spec, cells.bl, cells.sl)
-        self._number = np.zeros(len(cells))
-        self._last = np.full(len(cells), np.nan)
         self._gates: Floats = np.array([])
-        self._rows: dict[str, list[dict[str, ArrayLike]]] = {name: [] for name in LAYOUTS}
+        self._rows: dict[str, list[dict[str, ArrayLike]]] = {"sweeps": [], "reads": [], "retention": []}
 
     def measured(self) -> Measured:
         """All tables."""
-        tables = {}
+        source, tables = self._backend.spec.provenance, {}
         for name, parts in self._rows.items():
             if parts:
                 columns = {column: np.concatenate([_filled(part, column) for part in parts]) for column in parts[0]}
-                tables[name] = make_table(LAYOUTS[name], self._source, columns)
-        return Measured(**tables)
+                tables[name] = make_table(LAYOUTS[name], source, columns)
+        return Measured(pulses=self._backend.table() if self._backend.recorded else None, **tables)
 
-    @property
-    def _source(self) -> str:
-        return self._backend.spec.provenance
-
-    def _apply(self, chosen: np.ndarray, pulses: Pulses | None, averages: int = 1) -> Readings:
-        """One transaction of the chosen cells, in as many parts as the backend asks for."""
-        read = Read.default(self._backend.spec, averages)
-        size = self._backend.spec.cells_at_once or len(chosen)
-        parts = []
-        for first in range(0, len(chosen), size):
-            part = slice(first, first + size)
-            given = None if pulses is None else pulses[part]
-            readings = self._backend.apply(self._cells[chosen[part]], given, read)
-            parts.append(readings)
-            if self._ledger is not None:
-                self._ledger.count_reads(read, readings)
-                if given is not None:
-                    self._ledger.count_pulses(given, readings)
-        if len(parts) == 1:
-            return parts[0]
-        return Readings(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS})
+    def _read(self, averages: int = 1) -> Readings:
+        """Read all cells."""
+        return transact(self._backend, self._cells, None, Read.default(self._backend.spec, averages))
 
     def _pulse(
         self,
         operation: Operation,
-        amplitude: ArrayLike,
+        amplitude: Volts,
         width: ArrayLike,
         gate: ArrayLike,
-        chosen: np.ndarray | None = None,
+        chosen: Ints | None = None,
         averages: int = 1,
     ) -> Readings:
-        """One pulse for each chosen cell (None: all), kept as rows of the pulse table."""
-        at = np.arange(len(self._cells)) if chosen is None else chosen
-        pulses = Pulses.of(len(at), operation, amplitude, width, gate, self._backend.spec.limits.current)
-        readings = self._apply(at, pulses, averages)
-        self._rows["pulses"].append({
-            "cell": self._names[at], "pulse": self._number[at].copy(), "operation": pulses.operation,
-            "amplitude_v": pulses.amplitude, "width_s": pulses.width, "gate_voltage_v": pulses.gate_voltage,
-            "conductance_before_siemens": self._last[at].copy(), "conductance_after_siemens": readings.conductance,
-            "compliance_a": pulses.compliance, "series_ohm": self._series[at], "averages": averages,
-        })  # fmt: skip
-        self._number[at] += 1
-        self._last[at] = readings.conductance
-        return readings
+        """One pulse for each chosen cell (None: all)."""
+        cells = self._cells if chosen is None else self._cells[chosen]
+        pulses = Pulses.of(len(cells), operation, amplitude, width, gate, self._backend.spec.limits.current)
+        return transact(self._backend, cells, pulses, Read.default(self._backend.spec, averages))
 
     def _deep_reset(self) -> None:
-        self._pulse(Operation.RESET, self._plan.reset_amplitude, self._plan.widths[0], self._plan.reset_gate)
+        plan, limits = self._plan, self._backend.spec.limits
+        pulses = Pulses.of(
+            len(self._cells), Operation.RESET, plan.reset_amplitude, plan.widths[0], plan.reset_gate, limits.current
+        )
+        reset_until_low(self._backend, self._cells, pulses)
 
     def _full_set(self, gate: ArrayLike) -> Readings:
         return self._pulse(Operation.SET, self._plan.set_amplitude, self._plan.widths[0], gate)
@@ -222,10 +198,9 @@ class _Run:
     def form(self) -> None:
         """Ramp the FORM voltage on what is virgin, every other cell with the longer pulses."""
         plan, floor = self._plan, _FORMED * self._backend.spec.conductance_min
-        every = np.arange(len(self._cells))
-        self._last = self._apply(every, None, plan.averages).conductance
+        self._read(plan.averages)
         for amplitude in plan.form_amplitudes:
-            virgin = np.flatnonzero(self._last < floor)
+            virgin = np.flatnonzero(self._backend.last(self._cells) < floor)
             if not virgin.size:
                 return
             width = np.array(plan.widths)[virgin % 2]
@@ -299,14 +274,13 @@ class _Run:
                 self._sweep(int(cell), number, biases)
 
     def _sweep(self, cell: int, number: int, biases: Biases) -> None:
-        trace = self._backend.sweep(self._cells[np.array([cell])], biases)
-        if self._ledger is not None:
-            self._ledger.count_sweep(trace)
-        self._last[cell] = np.nan
+        swept = self._cells[np.array([cell])]
+        trace = self._backend.sweep(swept, biases)
         self._rows["sweeps"].append({
             "cell": self._names[np.full(len(biases), cell)], "sweep": number, "step": np.arange(len(biases)),
             "bl_v": biases.bl, "sl_v": biases.sl, "wl_v": biases.wl, "dwell_s": biases.dwell,
-            "current_a": trace.current, "compliance_a": biases.compliance, "series_ohm": self._series[cell],
+            "current_a": trace.current, "compliance_a": biases.compliance,
+            "series_ohm": float(series_resistance(self._backend.spec, swept.bl, swept.sl)[0]),
         })  # fmt: skip
 
     def _spread_levels(self, shift: int) -> Readings:
@@ -318,21 +292,19 @@ class _Run:
     def repeated_reads(self) -> None:
         """Read every cell again and again."""
         self._spread_levels(0)
-        every = np.arange(len(self._cells))
         for number in range(self._plan.reads):
             self._backend.wait(self._plan.read_interval)
-            conductance = self._apply(every, None).conductance
+            conductance = self._read().conductance
             self._rows["reads"].append({"cell": self._names, "read": number, "conductance_siemens": conductance})
 
     def retention(self) -> None:
         """Write the cells and read them at growing times."""
-        every = np.arange(len(self._cells))
         for write in range(self._plan.writes if self._plan.retention_times else 0):
             written = self._spread_levels(write).time
             passed = 0.0
             for moment in self._plan.retention_times:
                 self._backend.wait(max(moment - passed, 0.0))
-                readings = self._apply(every, None, self._plan.averages)
+                readings = self._read(self._plan.averages)
                 since = readings.time - written
                 passed = max(moment, float(since.min()))
                 self._rows["retention"].append({
@@ -344,6 +316,3 @@ class _Run:
 def _filled(part: Mapping[str, ArrayLike], column: str) -> NDArray[Any]:
     """A column of some rows; a scalar holds for all of them."""
     return np.broadcast_to(np.asarray(part[column]), np.shape(part["cell"]))
-
-
-_FIELDS = ("conductance", "current", "pulse_current", "status", "pulse_status", "time")

@@ -22,6 +22,9 @@ _PREFIX = {"S": (1e6, "uS"), "A": (1e6, "uA"), "V": (1.0, "V"), "": (1.0, "")}
 _HINTS = {
     "SET": "; each pulse that stops half way shows its own onset, and the model knows that of its cell. Pulses that "
     "moved too little are bounds and not drawn, so at low voltages only cells that set early are seen",
+    "sweep plateaus": "; one point for each SET sweep: the current at which its transistor holds it, against the "
+    "conductance that it leaves, times the voltage at which a SET stops. That conductance scatters from SET to SET: a "
+    "higher one moves a point to the right and down, so that few sweeps of similar levels show a falling trend",
     "FORM": "; one point for each amplitude and width, the cells that were left being harder to form than the others",
 }
 """Part -> what to know of its picture."""

@@ -65,7 +65,7 @@ def with_before(pulses: Table) -> Table:
     follows[1:] = table.cell[1:] == table.cell[:-1]
     fill = np.isnan(before) & follows & (np.roll(table["pulse"], 1) == table["pulse"] - 1)
     before[fill] = np.roll(table["conductance_after_siemens"], 1)[fill]
-    return Table(table.layout, dict(table.data) | {"conductance_before_siemens": before}, table.source, table.unused)
+    return table.with_column("conductance_before_siemens", before)
 
 
 def switching_rows(pulses: Table, instrument: Siemens, found: Findings) -> tuple[PulseRows, PulseRows]:

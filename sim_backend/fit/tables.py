@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,10 +19,6 @@ from numpy.typing import ArrayLike, NDArray
 from rmhil.backend import Cells, Floats, Operation
 from rmhil.errors import InputFileError, ShapeError
 from sim_backend.fit.columns import LAYOUTS, OPERATIONS, PULSES, READS, RETENTION, SWEEPS, Column, Layout
-
-_FIRST_ROW = 2
-"""Row of the first line below the header, as an editor counts."""
-
 
 _DIGITS = 10
 """1: significant digits of a number that is written; no instrument has more than 7."""
@@ -36,12 +32,15 @@ class Table:
         layout: which columns there are and what they mean.
         data: name -> values; `cell` holds text, everything else float64, operations as `Operation` codes.
         source: file or procedure that it comes from, for messages and reports.
+        place: what to call each row in messages: `row 7`, as an editor counts the rows of the file, or `entry 6` of
+            the arrays that it comes from.
         unused: columns of the file that the layout does not know.
     """
 
     layout: Layout
     data: Mapping[str, NDArray[Any]]
     source: str
+    place: NDArray[np.str_]
     unused: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -60,7 +59,11 @@ class Table:
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Table:
         """The chosen rows."""
         data = {name: values[chosen] for name, values in self.data.items()}
-        return Table(self.layout, data, self.source, self.unused)
+        return replace(self, data=data, place=self.place[chosen])
+
+    def with_column(self, name: str, values: Floats) -> Table:
+        """The table with other values in one column."""
+        return replace(self, data={**self.data, name: values})
 
     def write(self, path: str | Path) -> Path:
         """Write the table as CSV; columns that hold their default in every row are left out.
@@ -142,9 +145,13 @@ def make_table(layout: Layout, source: str, columns: Mapping[str, ArrayLike]) ->
             raise ShapeError(f"{source}: {column.name}", values.shape, f"({count},)")
         kind = np.str_ if column.kind == "text" else np.float64
         data[column.name] = np.broadcast_to(values.astype(kind), (count,)).copy()
-    table = Table(layout, data, source)
-    _check(table, [f"row {number}" for number in range(count)])
+    table = Table(layout, data, source, _entries(count))
+    _check(table)
     return table
+
+
+def _entries(count: int) -> NDArray[np.str_]:
+    return np.array([f"entry {number}" for number in range(count)], dtype=np.str_)
 
 
 def join_tables(tables: Sequence[Table]) -> Table:
@@ -155,8 +162,9 @@ def join_tables(tables: Sequence[Table]) -> Table:
     """
     first = tables[0]
     data = {name: np.concatenate([table.data[name] for table in tables]) for name in first.data}
-    joined = Table(first.layout, data, " + ".join(dict.fromkeys(table.source for table in tables)))
-    _check(joined, [f"row {number}" for number in range(len(joined))])
+    source = " + ".join(dict.fromkeys(table.source for table in tables))
+    joined = Table(first.layout, data, source, _entries(len(data["cell"])))
+    _check(joined)
     return joined
 
 
@@ -194,8 +202,9 @@ def load_table(path: str | Path, kind: str) -> Table:
         if len(line) != len(header):
             raise InputFileError(f"{target}, row {number}: {len(line)} values under {len(header)} columns")
     data = {column.name: _parsed(str(target), column, header, lines[1:]) for column in layout.columns}
-    table = Table(layout, data, str(target), tuple(name for name in header if name not in known))
-    _check(table, [f"row {number}" for number, _ in lines[1:]])
+    place = np.array([f"row {number}" for number, _ in lines[1:]], dtype=np.str_)
+    table = Table(layout, data, str(target), place, tuple(name for name in header if name not in known))
+    _check(table)
     return table
 
 
@@ -257,37 +266,40 @@ def _refuse(source: str, row: str, column: Column, reason: str) -> NoReturn:
     raise InputFileError(f"{source}, {row}, column {column.name}: {reason}")
 
 
-def _check(table: Table, rows: Sequence[str]) -> None:
+def _check(table: Table) -> None:
     """Refuse values that are not finite, not whole or out of range, and rows that have one place."""
     for column in table.layout.columns:
         if column.kind != "text":
-            _check_column(table, column, rows)
-    _refuse_doubles(table, rows)
+            _check_column(table, column)
+    _refuse_doubles(table)
 
 
-def _refuse_doubles(table: Table, rows: Sequence[str]) -> None:
+def _refuse_doubles(table: Table) -> None:
     order = table.layout.order
     codes = np.stack([np.unique(table.data[name], return_inverse=True)[1] for name in order])
     kept, first = np.unique(codes, axis=1, return_index=True)
-    if kept.shape[1] == len(rows):
+    if kept.shape[1] == len(table):
         return
-    double = int(np.setdiff1d(np.arange(len(rows)), first)[0])
+    double = int(np.setdiff1d(np.arange(len(table)), first)[0])
     same = int(np.flatnonzero((codes == codes[:, [double]]).all(axis=0))[0])
-    place = ", ".join(f"{name} {table.data[name][double]}" for name in order)
-    raise InputFileError(f"{table.source}, {rows[double]}: {place} is there already, in {rows[same]}")
+    same_place = ", ".join(f"{name} {table.data[name][double]}" for name in order)
+    raise InputFileError(
+        f"{table.source}, {table.place[double]}: {same_place} is there already, in {table.place[same]}"
+    )
 
 
-def _check_column(table: Table, column: Column, rows: Sequence[str]) -> None:
+def _check_column(table: Table, column: Column) -> None:
     values = table[column.name]
     optional = np.zeros(len(values), dtype=bool)
     if column.default is not None:
         optional = np.isnan(values) if math.isnan(column.default) else values == column.default
+    outside = f"is outside {column.low:g} to {column.high:g} {column.unit}".rstrip()
     tests = (
         (~np.isfinite(values), "is not a finite number"),
-        ((values < column.low) | (values > column.high), f"is outside {column.low:g} to {column.high:g} {column.unit}"),
+        ((values < column.low) | (values > column.high), f"{outside}; {column.slip}" if column.slip else outside),
         ((values != np.round(values)) & (column.kind in ("whole", "operation")), "is not a whole number"),
     )
     for failed, reason in tests:
         bad = np.flatnonzero(failed & ~optional)
         if bad.size:
-            _refuse(table.source, rows[bad[0]], column, f"{values[bad[0]]:g} {reason}".rstrip())
+            _refuse(table.source, str(table.place[bad[0]]), column, f"{values[bad[0]]:g} {reason}")

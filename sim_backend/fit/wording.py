@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 _VOLTS = "V"
@@ -47,12 +48,21 @@ _PREFIXES: Final = ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
 
 def amount(name: str, value: float) -> str:
     """A value with its unit, e.g. `30.4 uS/V` or `12.1 mV`; a relative one as it is."""
+    (text,), unit = amounts(name, (value,))
+    return f"{text} {unit}".strip()
+
+
+def amounts(name: str, values: Sequence[float]) -> tuple[list[str], str]:
+    """Values of one field, and the unit that they share: the one that suits the first of them."""
     unit = UNITS.get(name, "")
     if not unit or unit.startswith("1/"):
-        return f"{value:.3g} {unit}".strip()
-    size = abs(value)
-    factor, prefix = next((pair for pair in _PREFIXES if size >= 0.9995 * pair[0]), _PREFIXES[-1])
-    if unit == "V" and size >= 0.1:
-        factor, prefix = 1.0, ""
+        return [f"{value:.3g}" for value in values], unit
+    factor, prefix = _prefix(unit, abs(values[0]))
     digits = 4 if unit == "V" and not prefix else 3
-    return f"{value / factor:.{digits}g} {prefix}{unit}"
+    return [f"{value / factor:.{digits}g}" for value in values], f"{prefix}{unit}"
+
+
+def _prefix(unit: str, size: float) -> tuple[float, str]:
+    if unit == "V" and size >= 0.1:
+        return 1.0, ""
+    return next((pair for pair in _PREFIXES if size >= 0.9995 * pair[0]), _PREFIXES[-1])

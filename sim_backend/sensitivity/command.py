@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,7 +37,10 @@ def sensitivity(
         str, typer.Option("--workload", metavar="NAME", rich_help_panel=_WORKLOAD, help="`digits` or `face`.")
     ] = "digits",
     samples: Annotated[
-        int, typer.Option("--samples", min=2, rich_help_panel=_WORKLOAD, help="Test samples at most.")
+        int,
+        typer.Option(
+            "--samples", min=2, rich_help_panel=_WORKLOAD, help="Test samples at most, taken evenly over all classes."
+        ),
     ] = SAMPLES,
     cause: Annotated[
         list[str] | None,
@@ -78,12 +82,14 @@ def sensitivity(
     check_fits(task, settings)
     asked = {"workload": workload, "samples": samples, "chips": chips, "causes": cause, "recipe": recipe}
     bars = partial(progress_bar, shown=not as_json)
-    run = Run.create(out, command=command_line(ctx), seed=settings.seed, config={"sim": settings, "sensitivity": asked})
-    with run:
-        with bars("float network") as progress:
-            model = trained(task, settings.seed, progress)
-        with bars("") as progress:
-            for study in measure(model, test_samples(task, samples), plan, recipe, chips, progress):
+    with bars("float network") as progress:
+        model = trained(task, settings.seed, progress)
+    with bars("") as progress:
+        studies = measure(model, test_samples(task, samples), plan, recipe, chips, progress)
+        first = next(studies)  # until then there is nothing to keep, and no run directory
+        kept = {"sim": settings, "sensitivity": asked}
+        with Run.create(out, command=command_line(ctx), seed=settings.seed, config=kept) as run:
+            for study in chain([first], studies):
                 _keep(run, study, recipe, workload, chips)
     files = {"run": run.path, "page": run.path / PAGE_NAME, "plot": run.path / "plots" / PLOT_NAME}
     if as_json:
@@ -95,7 +101,7 @@ def sensitivity(
 
 def _keep(run: Run, study: Study, recipe: Recipe, workload: str, chips: int) -> None:
     """Keep what is known after one more chip."""
-    from rmhil.run_record import write_text, writing
+    from rmhil.run_record import replacing, write_text
     from sim_backend.sensitivity.page import sensitivity_page
     from sim_backend.sensitivity.picture import sensitivity_picture
 
@@ -104,8 +110,8 @@ def _keep(run: Run, study: Study, recipe: Recipe, workload: str, chips: int) -> 
     run.save_results({"workload": workload, "provenance": provenance} | study.to_dict())
     shown = sensitivity_picture(study)
     plot = run.directory("plots") / PLOT_NAME
-    with writing(plot):
-        plot.write_bytes(shown.png)
+    with replacing(plot) as unfinished:
+        unfinished.write_bytes(shown.png)
     done = len(study.seeds)
     status = "complete" if done == chips else f"{done} of {chips} chips"
     facts = [provenance, f"$ {run.record.command}", run.record.created]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import torch
 
 from rmhil.adapt import Data, learn
 from rmhil.crossbar import Crossbar
@@ -12,9 +14,6 @@ from rmhil.program_report import Progress
 from rmhil.workload import Task, find_workload
 from sim_backend.backend import SimBackend
 from sim_backend.config import SimConfig
-
-if TYPE_CHECKING:
-    import torch
 
 STEPS: Final = 300
 """Optimiser steps of Adam, as in the first stage of arXiv 2601.10037 (face)."""
@@ -55,7 +54,12 @@ def trained(task: Task, seed: int, progress: Progress | None = None) -> torch.nn
 
 
 def test_samples(task: Task, samples: int) -> Data:
-    """At most so many test samples, evenly over all of them."""
+    """At most so many test samples: evenly over all of them in the order of their classes.
+
+    So each class has its share, however the test set is sorted, and none is left out that has one sample in
+    `len(test) / samples` or more.
+    """
     test = Data(task.test.x, task.test.y)
-    step = -(-len(test) // samples)
-    return test[::step]
+    count = min(samples, len(test))
+    by_class = torch.argsort(test.y, stable=True)
+    return test[by_class[torch.arange(count) * len(test) // count]]

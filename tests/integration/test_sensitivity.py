@@ -20,6 +20,7 @@ from rmhil.cli.app import app
 from rmhil.store import Run
 from sim_backend.config import SimConfig
 from sim_backend.sensitivity import PASSES, PROGRAMMING, Plan, Recipe, Study, measure, network, plan_of
+from sim_backend.sensitivity import chips as chips_of_a_study
 
 CHIP = SimConfig(n_bl=24, n_sl=24, seed=4)
 PAIRED = ("adc-noise", "dac-quantisation", "cycle-spread", "wear", PROGRAMMING)
@@ -151,11 +152,36 @@ def test_the_command_makes_a_plot_a_page_and_the_figures(
     assert kept is not None
     assert kept["effects"] == printed["effects"]
     assert [effect["name"] for effect in kept["effects"]] == ["adc-noise"]
-    assert (kept["seeds"], kept["samples"], run.status) == ([3], 16, "complete")  # 48 samples, every third
+    assert (kept["seeds"], kept["samples"], run.status) == ([3], 20, "complete")
     assert (run.path / "plots" / "sensitivity.png").read_bytes().startswith(b"\x89PNG")
     page = (run.path / "sensitivity.html").read_text()
     assert "adc-noise" in page
     assert "data:image/png" in page
+
+
+def test_an_interrupt_before_the_first_chip_is_done_leaves_no_run(
+    command: Command, small: tuple[nn.Module, Data], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    model, data = small
+    monkeypatch.setattr(network, "load", lambda name, seed: Small(data, data, model))
+    monkeypatch.setattr(chips_of_a_study, "_Chip", interrupted)
+    result = command("--cause", "adc-noise", "--chips", 1, "--out", tmp_path / "runs")
+    assert result.exit_code == 130
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("sorted_by_class", [False, True])
+def test_some_samples_of_many_are_of_every_class(small: tuple[nn.Module, Data], sorted_by_class: bool) -> None:
+    model, _ = small
+    y = torch.arange(4).repeat(30)
+    test = Data(torch.arange(120.0)[:, None], y.sort().values if sorted_by_class else y)
+    chosen = network.test_samples(Small(test, test, model), 20)
+    assert torch.bincount(chosen.y).tolist() == [5, 5, 5, 5]
+    assert len(network.test_samples(Small(test, test, model), 500)) == 120
+    assert len(chosen.x.unique()) == 20
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def program_report(shape: tuple[int, ...] = (8, 6), tolerance: float = 2e-6) -> 
         target=target,
         tolerance=tolerance,
         achieved=achieved,
+        believed=achieved,
         pulses={kind: rng.integers(0, 9, shape) for kind in ("form", "set", "reset")},
         reads=rng.integers(1, 20, shape),
         outcome=outcome,

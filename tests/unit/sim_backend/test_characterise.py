@@ -17,14 +17,18 @@ from rmhil.backend import Cells, Operation, Read
 from rmhil.cli.app import app
 from rmhil.errors import ConfigError, InputFileError, UnknownNameError
 from sim_backend import SimBackend
-from sim_backend.characterise import CURVES, Recorder, find_curves, retention
-from sim_backend.characterise.cells import set_pulses, transact
+from sim_backend.characterise import CURVES, find_curves, program_pictures, retention
+from sim_backend.characterise.cells import set_pulses
 from sim_backend.characterise.endurance import read_cycles
 from sim_backend.characterise.levels import Levels
 from sim_backend.characterise.page import number_rows
 from sim_backend.characterise.pattern import letters
 from sim_backend.characterise.raw_data import RawData
+from sim_backend.characterise.rooms import find_rooms
+from sim_backend.fit.pulsing import transact
+from sim_backend.fit.recorder import Recorder
 from sim_backend.fit.tables import load_table
+from sim_backend.presets import TAOX_180
 
 Opener = Callable[..., SimBackend]
 
@@ -91,11 +95,43 @@ def test_an_unknown_curve_is_refused_before_anything_is_made(characterise: Calla
 def test_an_array_that_is_too_small_is_refused_before_a_cell_is_touched(
     characterise: Callable[..., Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "small.toml").write_text("n_bl = 8\nn_sl = 128\n", encoding="utf-8")
+    (tmp_path / "small.toml").write_text("n_bl = 3\nn_sl = 30\n", encoding="utf-8")
     result = characterise("sweeps", "retention", "--quick", "--config", "small.toml")
     assert result.exit_code == 2
-    assert "bit lines up to 15" in result.stderr
-    assert not list((tmp_path / "curves").glob("*.png"))
+    said = " ".join(result.stderr.split())
+    assert "the array has 3 bit lines of 30 cells; 4 are needed (sweeps 1, retention 3)" in said
+    assert "--quick" in said
+    assert not (tmp_path / "curves").exists()
+
+
+def test_a_small_array_runs_the_curves_that_it_can_hold(characterise: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text("n_bl = 3\nn_sl = 30\n", encoding="utf-8")
+    assert characterise("retention", "--quick", "--config", "small.toml").exit_code == 0
+    numbers = json.loads((tmp_path / "curves" / "characterise.json").read_text(encoding="utf-8"))
+    assert numbers["curves"]["retention"]["measured"]["levels"] == 17
+
+
+def test_a_level_without_cells_is_named(open_sim: Opener) -> None:
+    stuck = TAOX_180.model_copy(update={"name": "stuck", "stuck_share": 0.9})
+    array = Crossbar(open_sim(n_bl=1, n_sl=20, preset=stuck.model_dump()))
+    with pytest.raises(ConfigError, match=r"no cell could be written to .* uS within 0\.5 uS \(.* of 17 levels"):
+        retention.measure_retention(array, lambda *_: None, cells_a_level=1)
+
+
+def test_a_picture_that_fails_loses_no_data(
+    characterise: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> None:
+        raise RuntimeError("no fonts")
+
+    monkeypatch.setattr(program_pictures, "trajectories_picture", fails)
+    result = characterise("trajectories", "--quick")
+    assert result.exit_code != 0
+    assert len(load_table(tmp_path / "curves" / "trajectories-pulses.csv", "pulses")) > 50
+    numbers = json.loads((tmp_path / "curves" / "characterise.json").read_text(encoding="utf-8"))
+    assert numbers["status"] == "failed"
+    assert numbers["curves"]["trajectories"]["measured"]["adaptive"]["cells"] == 6
+    assert not list((tmp_path / "curves").glob("*.part"))
 
 
 def test_a_folder_that_cannot_be_made_is_refused(characterise: Callable[..., Any], tmp_path: Path) -> None:
@@ -120,12 +156,51 @@ def test_an_interrupt_keeps_the_curves_that_are_done(
     assert (tmp_path / "curves" / "trajectories.png").is_file()
 
 
-def test_curves_share_no_cell() -> None:
-    """So that a curve is the same whichever others are measured with it."""
-    taken = np.zeros((128, 128), dtype=int)
-    for curve in CURVES.values():
-        taken[slice(*curve.site.bl), slice(*curve.site.sl)] += 1
+ROOMS = {name: curve.room for name, curve in CURVES.items()}
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("size", [(128, 128), (512, 512), (32, 32), (64, 40)])
+def test_curves_share_no_cell_and_each_has_what_it_needs(open_sim: Opener, size: tuple[int, int], quick: bool) -> None:
+    array = Crossbar(open_sim(n_bl=size[0], n_sl=size[1]))
+    taken = np.zeros(size, dtype=int)
+    for name, part in find_rooms(array, ROOMS, list(CURVES), quick=quick).items():
+        assert part.shape[0] >= ROOMS[name].lines
+        assert part.shape[1] >= ROOMS[name].width
+        assert part.shape[0] * part.shape[1] >= (ROOMS[name].cells if not quick else ROOMS[name].quick_cells or 1)
+        taken[np.ix_(part.bl, part.sl)] += 1
     assert taken.max() == 1
+
+
+def test_a_curve_has_the_same_cells_whichever_are_wanted_where_there_is_room_for_all(open_sim: Opener) -> None:
+    array = Crossbar(open_sim(n_bl=128, n_sl=128))
+    every = find_rooms(array, ROOMS, list(CURVES), quick=False)
+    for name in CURVES:
+        (alone,) = find_rooms(array, ROOMS, [name], quick=False).values()
+        assert alone.bl.tolist() == every[name].bl.tolist()
+    assert every["pattern"].shape == (32, 64), "the letters are as large as there is room for"
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "message"),
+    [
+        ((8, 34), ["retention"], None),
+        ((7, 34), ["retention"], r"7 bit lines of 34 cells; 8 are needed \(retention 8\)"),
+        ((9, 28), ["pattern"], None),
+        ((9, 27), ["pattern"], "'pattern' needs 28 source lines; the array has 27"),
+        ((8, 28), ["pattern"], r"9 are needed \(pattern 9\)"),
+        ((1, 4), ["sweeps"], None),
+    ],
+)
+def test_each_curve_asks_for_its_own_needs_only(
+    open_sim: Opener, size: tuple[int, int], wanted: list[str], message: str | None
+) -> None:
+    array = Crossbar(open_sim(n_bl=size[0], n_sl=size[1]))
+    if message is None:
+        assert list(find_rooms(array, ROOMS, wanted, quick=False)) == wanted
+    else:
+        with pytest.raises(ConfigError, match=message):
+            find_rooms(array, ROOMS, wanted, quick=False)
 
 
 def test_curves_are_found_by_name_in_their_own_order() -> None:

@@ -14,6 +14,7 @@ from loguru import logger
 
 from rmhil.errors import ConfigError, RunDirectoryError
 from rmhil.ledger import Ledger
+from rmhil.run_record import replacing
 from rmhil.store import LATEST, Run
 
 
@@ -31,6 +32,25 @@ def test_latest_is_the_newest_even_within_one_second(tmp_path: Path) -> None:
     for _ in range(11):  # the eleventh name sorts before the third as text
         last = Run.create(tmp_path, command="test")
     assert Run.open(LATEST, tmp_path).path == last.path
+
+
+def test_a_folder_without_a_record_is_not_the_latest_run(tmp_path: Path) -> None:
+    """An interrupt may come before the record of a new run is written."""
+    run = Run.create(tmp_path, command="test")
+    (tmp_path / "2999-01-01T00-00-00").mkdir()
+    assert Run.open(LATEST, tmp_path).path == run.path
+
+
+def test_a_file_that_breaks_off_leaves_the_one_before_it(tmp_path: Path) -> None:
+    file = tmp_path / "numbers.csv"
+    with replacing(file) as unfinished:
+        unfinished.write_text("whole")
+    with pytest.raises(UnicodeEncodeError), replacing(file) as unfinished:
+        unfinished.write_text("half of it" * 10_000 + "\udcff", encoding="utf-8")
+    assert file.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [file]
+    with pytest.raises(RunDirectoryError, match="cannot be written"), replacing(tmp_path / "no" / "file") as unfinished:
+        unfinished.write_text("lost")
 
 
 def test_the_record_comes_back_as_written(run: Run) -> None:

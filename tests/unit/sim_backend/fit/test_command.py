@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from rmhil.cli import lazy
 from rmhil.cli.app import app
 from sim_backend import open_backend
-from sim_backend.fit import pulse_table, read_table
+from sim_backend.fit import fit, pulse_table, read_table
 from sim_backend.preset_file import load_preset
 from sim_backend.presets import TAOX_180
 
@@ -99,18 +99,57 @@ def test_pulses_without_a_series_resistance_are_refused(run: Run, tmp_path: Path
     done = run("--pulses", "p.csv")
     assert done.exit_code == 2
     assert "no series_ohm in row 2" in " ".join(done.output.split())
-    assert run("--pulses", "p.csv", "--series", 0, "--no-plots").exit_code == 0
+    (tmp_path / "p.csv").write_text(
+        "cell,pulse,operation,amplitude_v,width_s,gate_voltage_v,conductance_after_siemens,series_ohm\n"
+        "a,0,SET,1.2,1e-3,2.0,1e-5,200\n\n\na,1,SET,1.2,1e-3,2.0,4e-5,\n"
+    )
+    assert "no series_ohm in row 5" in " ".join(run("--pulses", "p.csv").output.split()), "as an editor counts"
 
 
-def test_too_few_pulses_determine_nothing_and_say_so(run: Run, tmp_path: Path) -> None:
+def test_a_series_resistance_for_all_rows_will_do(run: Run, reads: Path, tmp_path: Path) -> None:
+    pulse_table(
+        "made", cell=["a", "a"], pulse=[0, 1], operation=1, amplitude_v=1.2, width_s=1e-3, gate_voltage_v=2.0,
+        conductance_after_siemens=[1e-5, 4e-5],
+    ).write(tmp_path / "p.csv")  # fmt: skip
+    assert run("--pulses", "p.csv", "--reads", reads, "--series", 0, "--no-plots").exit_code == 0
+
+
+def test_tables_that_determine_nothing_give_no_preset_and_say_what_they_lack(run: Run, tmp_path: Path) -> None:
     pulse_table(
         "made", cell=["a", "a"], pulse=[0, 1], operation=1, amplitude_v=1.2, width_s=1e-3, gate_voltage_v=2.0,
         conductance_after_siemens=[1e-5, 4e-5], series_ohm=200.0,
     ).write(tmp_path / "p.csv")  # fmt: skip
-    done = run("--pulses", "p.csv", "--json", "--no-plots")
-    content = json.loads(done.stdout)
-    assert content["estimates"] == {}
-    assert "needs" in content["undetermined"]["compliance_slope"]
+    done = run("--pulses", "p.csv")
+    assert done.exit_code == 2
+    said = " ".join(done.output.split())
+    assert "nothing could be determined from p.csv" in said
+    assert "needs SET levels at 3 gate voltages on 8 cells" in said
+    assert "temperatures" not in said, "no table could tell those"
+    assert not list(tmp_path.glob("cell.*"))
+
+
+@pytest.mark.parametrize("columns", ["79", "100"])
+def test_the_table_of_results_fits_its_terminal(
+    run: Run, reads: Path, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = run("--reads", reads, "--no-plots").stdout.splitlines()
+    (row,) = (line for line in shown if line.strip().startswith("read_noise"))
+    assert len(row) <= int(columns)
+    assert "…" not in "".join(shown)
+    assert row.split()[-1] == "1"
+    assert any(line.startswith("1  repeated reads of 12 cells") for line in shown), "what that number stands for"
+
+
+@pytest.mark.parametrize("out", ["missing/cell.toml", "folder.toml"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_fit(
+    run: Run, reads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    (tmp_path / "folder.toml").mkdir()
+    monkeypatch.setattr(fit, "fit_reads", lambda *_: pytest.fail("it was fitted"))
+    done = run("--reads", reads, "--out", out)
+    assert done.exit_code == 2
+    assert f"{out} cannot be written" in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize(
@@ -120,10 +159,15 @@ def test_too_few_pulses_determine_nothing_and_say_so(run: Run, tmp_path: Path) -
         (("--reads", "reads.csv", "--out", "cell.json"), "a preset is a .toml file"),
         (("--reads", "reads.csv", "--start", "taox9"), "unknown preset 'taox9'"),
         (("--pulses", "reads.csv"), "no column pulse"),
-        (("--reads", "reads.csv", "--out", "missing/cell.toml", "--no-plots"), "cannot be written"),
+        (("--reads", "reads.csv", "--name", "taox40"), "name 'taox40' is that of a built-in preset (taox180, taox40)"),
+        (("--reads", "reads.csv", "--out", "taox180.toml"), "name 'taox180' is that of a built-in preset"),
+        (("--reads", "reads.csv", "--start", "mine.toml", "--name", "mine"), "name 'mine' is that of the preset"),
     ],
 )
-def test_mistakes_end_in_one_line(run: Run, reads: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_mistakes_end_in_one_line(
+    run: Run, reads: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "mine.toml").write_text('name = "mine"\n')
     done = run(*arguments)
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())

@@ -10,6 +10,7 @@ import pytest
 from rmhil.backend import Cells, Operation
 from rmhil.errors import InputFileError, ShapeError
 from sim_backend.fit import cell_names, join_tables, load_table, pulse_table, read_table
+from sim_backend.fit.columns import CONDUCTANCE_MOST, LAYOUTS
 
 HEADER = "cell,pulse,operation,amplitude_v,width_s,gate_voltage_v,conductance_after_siemens"
 ROW = "A1,{pulse},SET,1.1,1e-3,2.0,3.1e-5"
@@ -65,6 +66,8 @@ def test_a_table_by_hand_is_read(tmp_path: Path) -> None:
         ([HEADER, *rows(1), "A1,1,SET,1.1 V,1e-3,2.0,3e-5"], "row 3, column amplitude_v: '1.1 V' is not a number"),
         ([HEADER, "A1,1,SET,1.1,1e-3,2.0,nan"], "row 2, column conductance_after_siemens: nan is not a finite number"),
         ([HEADER, "A1,1,SET,-1.1,1e-3,2.0,3e-5"], "row 2, column amplitude_v: -1.1 is outside 0 to inf V"),
+        ([HEADER, *rows(1), "A1,1,SET,1.1,1e-3,2.0,31"],
+         r"row 3, column conductance_after_siemens: 31 is outside -0.01 to 0.01 S; is the number in uS"),
         ([HEADER, "A1,1.5,SET,1.1,1e-3,2.0,3e-5"], "row 2, column pulse: 1.5 is not a whole number"),
         ([HEADER, "A1,1,ERASE,1.1,1e-3,2.0,3e-5"], "row 2, column operation: 'ERASE' is none of FORM, SET, RESET"),
         ([HEADER, *rows(2), rows(1)[0]], "row 4: cell A1, pulse 0.0 is there already, in row 2"),
@@ -74,6 +77,25 @@ def test_damage_is_named_by_file_row_and_column(tmp_path: Path, lines: list[str]
     with pytest.raises(InputFileError, match=message) as caught:
         load_table(written(tmp_path, *lines), "pulses")
     assert "pulses.csv" in str(caught.value)
+
+
+def test_currents_in_microamperes_are_refused_with_their_limit_and_a_hint(tmp_path: Path) -> None:
+    file = tmp_path / "sweeps.csv"
+    file.write_text("cell,sweep,step,bl_v,sl_v,wl_v,dwell_s,current_a\nA1,0,0,0.2,0,2,1e-3,6.1\n", encoding="utf-8")
+    with pytest.raises(InputFileError, match=r"row 2, column current_a: 6\.1 is outside -1 to 1 A; is the .* uA"):
+        load_table(file, "sweeps")
+
+
+@pytest.mark.parametrize("kind", ["pulses", "retention", "reads"])
+def test_every_conductance_has_an_upper_limit(kind: str) -> None:
+    columns = [column for column in LAYOUTS[kind].columns if column.name.endswith("_siemens")]
+    assert columns
+    assert all(column.high == CONDUCTANCE_MOST and "uS" in column.slip for column in columns)
+
+
+def test_rows_keep_their_place_in_the_file_whatever_is_chosen(tmp_path: Path) -> None:
+    table = load_table(written(tmp_path, HEADER, rows(1)[0], "", *rows(3)[1:]), "pulses")
+    assert table.rows(table["pulse"] > 0).place.tolist() == ["row 4", "row 5"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from rmhil.backend import (
     Readings,
     Trace,
 )
+from rmhil.ledger import Ledger
 from rmhil.line_model import series_resistance
 from rmhil.units import Seconds
 from sim_backend.fit.tables import Table, cell_names, pulse_table
@@ -32,10 +33,11 @@ class Recorder:
 
     Args:
         backend: an open backend.
+        ledger: where pulses, reads and sweeps are counted as well; None counts them nowhere.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, ledger: Ledger | None = None) -> None:
+        self._backend, self._ledger = backend, ledger
         self._last = np.full(backend.spec.shape, np.nan)
         self._given = np.zeros(backend.spec.shape, dtype=np.int64)
         self._written = np.full(backend.spec.shape, np.nan)
@@ -65,12 +67,19 @@ class Recorder:
             self._given[cells.index] += 1
             self._written[cells.index] = readings.time
         self._last[cells.index] = readings.conductance
+        if self._ledger is not None:
+            self._ledger.count_reads(read, readings)
+            if pulses is not None:
+                self._ledger.count_pulses(pulses, readings)
         return readings
 
     def sweep(self, cells: Cells, biases: Biases) -> Trace:
         """Pass on a sweep; see `Backend.sweep`."""
         self._last[cells.index] = np.nan
-        return self._backend.sweep(cells, biases)
+        trace = self._backend.sweep(cells, biases)
+        if self._ledger is not None:
+            self._ledger.count_sweep(trace)
+        return trace
 
     def mvm(self, bl_voltages: torch.Tensor, bl: Lines = None, sl: Lines = None, arrays: Lines = None) -> MvmResult:
         """Pass on a product; see `Backend.mvm`."""
@@ -100,6 +109,10 @@ class Recorder:
     def recorded(self) -> int:
         """Transactions with pulses so far."""
         return len(self._parts)
+
+    def last(self, cells: Cells) -> Floats:
+        """S, the last reading of each cell; NaN before its first and after a sweep."""
+        return self._last[cells.index]
 
     def written_at(self, cells: Cells) -> Floats:
         """S on the backend's clock when the last pulse of each cell was verified; NaN before its first."""
