@@ -1,10 +1,23 @@
-"""Kinds of simulated cells on which write-verify is measured: the preset, and others that no policy was tuned on."""
+"""Kinds of simulated cells on which write-verify is measured: the preset, and others that no policy was tuned on.
+
+And which of their cells can hold a tolerance at all.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rmhil.backend import Cells, Floats, Pulses, Read, Readings
+from sim_backend import SimBackend
+from sim_backend.parameters import cell_parameters
 from sim_backend.presets import TAOX_180, DevicePreset
+from sim_backend.rng import keys
 
 SPREADS = (
     "gate_threshold_spread",
@@ -83,3 +96,35 @@ CASES = (
     Case(_like_taox("all of it by half", **_shifted(0.2, 0.1), **_spread(1.5, *SPREADS)), (1e-6, 2e-6)),
 )
 """The preset first. The window of 50 to 200 uS has a tolerance of its own: its read noise is 0.6 uS at the top."""
+
+
+def fluctuating(backend: SimBackend, target: Floats, tolerance: float) -> NDArray[np.bool_]:
+    """Cells of a chip of one array whose random-telegraph step alone exceeds the tolerance (S) at their targets (S)."""
+    config = backend.config
+    bl, sl = torch.meshgrid(torch.arange(config.n_bl), torch.arange(config.n_sl), indexing="ij")
+    drawn = cell_parameters(config.device_preset, config, keys(config.seed, torch.zeros_like(bl), bl, sl))
+    return np.asarray(drawn.telegraph.numpy() * target > tolerance)
+
+
+class Watched:
+    """A simulator, and the true state of each cell right after the transaction that held its last reading.
+
+    Attributes:
+        seen: S, of the backend's shape; NaN before a cell's first reading.
+        seconds: s spent in looking.
+    """
+
+    def __init__(self, backend: SimBackend) -> None:
+        self._backend, self.seconds = backend, 0.0
+        self.seen = np.full(backend.spec.shape, np.nan)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the simulator's attributes are of every type
+        return getattr(self._backend, name)
+
+    def apply(self, cells: Cells, pulses: Pulses | None, read: Read) -> Readings:
+        """As `Backend.apply`."""
+        readings = self._backend.apply(cells, pulses, read)
+        started = time.perf_counter()
+        self.seen[cells.index] = self._backend.true_conductance[cells.index]
+        self.seconds += time.perf_counter() - started
+        return readings

@@ -27,6 +27,7 @@ DIMENSIONS = ("array", "bl", "sl")
 _VARIABLES: dict[str, tuple[str, str]] = {
     "target": ("S", "conductance asked for; NaN: left alone"),
     "achieved": ("S", "conductance of the cell in its last verify read"),
+    "believed": ("S", "conductance of the cell as the write-verify policy judged it, from one or more readings"),
     "conductance": ("S", "conductance of the cell, routing resistance removed"),
     "error": ("S", "achieved less target conductance"),
     "form_pulses": ("1", "FORM pulses given"),

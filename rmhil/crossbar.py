@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Literal, get_args, overload
+from collections.abc import Callable
+from typing import Literal, overload
 
 import numpy as np
 import torch
 from loguru import logger
 from numpy.typing import ArrayLike, NDArray
 
-from rmhil.array_view import ArrayView
-from rmhil.backend import Biases, Cells, Floats, MvmResult, Read, Status, Trace
+from rmhil.array_reading import ArrayReading, OnProblem, check_tolerance, check_word
+from rmhil.backend import Floats, MvmResult
 from rmhil.checks import whole_number
-from rmhil.errors import NotFiniteError, OutOfRangeError, OverRangeError, ShapeError, UnknownNameError
+from rmhil.errors import OutOfRangeError, OverRangeError, ShapeError
 from rmhil.ledger import mvm_array_energy
 from rmhil.line_model import measured_matrix
 from rmhil.program_report import Outcome, ProgramInterruptedError, ProgramReport, Progress, VerifyReport
 from rmhil.region import Region, SomeLines
 from rmhil.units import Siemens
 from rmhil.write_verify import AnyPolicy, Population, find_policy
-from rmhil.write_verify.cell_run import CellRun, nothing_was_driven
+from rmhil.write_verify.cell_run import CellRun
 from rmhil.write_verify.pilot import CELLS_MIN, learn, pilot_order
 from rmhil.write_verify.program import FORM_PULSES, form_cells, program_cells, report_of
 
 __all__ = ["Crossbar", "Outcome", "ProgramInterruptedError", "ProgramReport", "Progress", "VerifyReport"]
 
-OnProblem = Literal["raise", "carry"]
+
+BEYOND_READINGS = (
+    "{:,} converged cells read outside the tolerance of {:g} S in the end: it is finer than noise and drift of single "
+    "readings; average more, or allow more"
+)
+"""Of a report that is `ProgramReport.beyond_readings`: the number of cells, and the tolerance in S."""
 
 
-class Crossbar(ArrayView):
+class Crossbar(ArrayReading):
     """Arrays of a backend, or a region of their lines, as one conductance map.
 
     Everything counts lines and arrays of this crossbar from 0, whatever region it is. Regions share the
@@ -86,7 +90,9 @@ class Crossbar(ArrayView):
 
         Args:
             target: S, of the crossbar's shape, within the window of the spec; NaN leaves a cell alone.
-            tolerance: S, allowed distance of the verify read from the target.
+            tolerance: S, allowed distance of the cell from the target. Whether a cell is within it is for the policy to
+                judge, from one or more readings; the last of them may lie outside, the more often the nearer the
+                tolerance is to read noise and drift.
             policy: `adaptive`, `incremental`, or an object that follows `rmhil.write_verify.Policy`.
             max_pulses: SET and RESET pulses allowed for each cell; FORM pulses are limited apart,
                 and so are those that erase for a `rewrite`.
@@ -100,18 +106,20 @@ class Crossbar(ArrayView):
 
         Raises:
             ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
+            PopulationError: what the policy knows is of another window, or of other pulses; nothing was driven.
             ProgramInterruptedError: Ctrl-C; the backend is safe, and the error holds the partial report.
             BackendUnavailableError: the backend is safe as far as it answers; see `last_report`.
         """
         wanted = self._target(target)
-        _check_tolerance(tolerance)
+        check_tolerance(tolerance)
         max_pulses = whole_number("max_pulses", max_pulses)
         chooser = find_policy(policy)
         named = ~np.isnan(wanted)
         run = self._run(named, averages, progress, "programming")
+        state = chooser.start(self.spec, wanted[named], tolerance, averages)
 
         def work() -> None:
-            program_cells(run, wanted[named], tolerance, chooser, max_pulses, rewrite)
+            program_cells(run, chooser, state, max_pulses, rewrite)
 
         return self._carry_out(run, named, wanted, tolerance, chooser.name, work)
 
@@ -162,6 +170,8 @@ class Crossbar(ArrayView):
             raise
         report = self._keep(run, named, target, tolerance, policy)
         logger.info("{}: {}", self.spec.provenance, report)
+        if report.beyond_readings:
+            logger.warning(BEYOND_READINGS, report.converged_outside(), tolerance)
         return report
 
     def _keep(
@@ -170,107 +180,6 @@ class Crossbar(ArrayView):
         self._remember(run)
         self._last_report = report_of(run, named, target, tolerance, policy, self.shape)
         return self._last_report
-
-    def _run(self, mask: NDArray[np.bool_], averages: int, progress: Progress | None = None, text: str = "") -> CellRun:
-        read = Read.default(self.spec, whole_number("averages", averages))
-        return CellRun(self._backend, self._ledger, self._region.cells(mask), read, progress, text)
-
-    def _remember(self, run: CellRun) -> None:
-        touched = (run.reads > 0) | run.maybe_pulsed
-        known = np.where(run.status == Status.NORMAL, run.conductance, np.nan)
-        self._known[run.cells[touched].index] = known[touched]
-        self._memory.count_writes(run.cells[run.pulses.any(axis=0) | run.maybe_pulsed])
-
-    def read(self, averages: int = 1, on_status: OnProblem = "raise") -> Floats:
-        """Read the conductance of every cell.
-
-        Args:
-            averages: readings averaged for one value.
-            on_status: `raise`, or `carry` on with NaN where a reading was at compliance or over range.
-
-        Returns:
-            S, of the crossbar's shape; routing resistance is removed.
-
-        Raises:
-            ConfigError, OutOfRangeError: another word, or averages that are no whole number; nothing was driven.
-            OverRangeError: a reading was at compliance or over range. All cells have been read, and the
-                valid readings are in `conductance`.
-        """
-        _check_word("on_status", on_status)
-        run = self._read_cells(self._region.everything(), averages)
-        invalid = run.status != Status.NORMAL
-        if invalid.any() and on_status == "raise":
-            raise self._no_reading(int(invalid.sum()), len(run.cells))
-        return np.where(invalid, np.nan, run.conductance).reshape(self.shape)
-
-    def verify(self, target: ArrayLike, tolerance: Siemens = 2e-6, averages: int = 1) -> VerifyReport:
-        """Read cells and compare them with a target; nothing is pulsed.
-
-        Args:
-            target: S, as for `program`; NaN: the cell is not read.
-            tolerance: S.
-            averages: readings averaged for one value.
-
-        Raises:
-            ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
-        """
-        wanted = self._target(target)
-        _check_tolerance(tolerance)
-        named = ~np.isnan(wanted)
-        run = self._read_cells(named, averages)
-        achieved, status = np.full(named.shape, np.nan), np.zeros(named.shape, dtype=np.int8)
-        achieved[named], status[named] = run.conductance, run.status
-        return VerifyReport(
-            target=self._region.shaped(wanted),
-            tolerance=tolerance,
-            achieved=self._region.shaped(achieved),
-            status=self._region.shaped(status),
-            provenance=self.spec.provenance,
-            seconds=run.seconds,
-        )
-
-    def _read_cells(self, mask: NDArray[np.bool_], averages: int) -> CellRun:
-        run = self._run(mask, averages)
-        with self._kept(run):
-            for chosen in run.chunks():
-                run.take_reading(chosen)
-        return run
-
-    @contextmanager
-    def _kept(self, run: CellRun) -> Iterator[None]:
-        """What a run shows is known afterwards, also if it breaks off; the backend is then made safe."""
-        try:
-            yield
-        except BaseException:
-            self._backend.safe()
-            raise
-        finally:
-            self._remember(run)
-
-    def _no_reading(self, count: int, total: int) -> OverRangeError:
-        return OverRangeError("verify reads", count, total, self.spec.limits.current, "A")
-
-    def sweep(self, bl: int, sl: int, biases: Biases, array: int = 0) -> Trace:
-        """Step one cell through biases; afterwards its conductance is not known until it is read.
-
-        Raises:
-            OutOfRangeError, NotFiniteError, ShapeError: nothing was driven.
-        """
-        one = self._region.part([bl], [sl], [array])
-        cell = one.cells(one.everything())
-        try:
-            trace = self._backend.sweep(cell, biases)
-        except BaseException as error:
-            if not nothing_was_driven(error):
-                self._forget(cell)
-            raise
-        self._forget(cell)
-        self._ledger.count_sweep(trace)
-        return trace
-
-    def _forget(self, cells: Cells) -> None:
-        self._known[cells.index] = np.nan
-        self._memory.count_writes(cells)
 
     @overload
     def mvm(
@@ -320,7 +229,7 @@ class Crossbar(ArrayView):
             ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
             OverRangeError: a conversion left its range; the MVM was done and counted.
         """
-        _check_word("on_over_range", on_over_range)
+        check_word("on_over_range", on_over_range)
         part = self._region.part(bl, sl, arrays)
         volts = torch.as_tensor(voltages, dtype=self._backend.dtype, device=self._backend.device)
         batched = _batched(volts, part)
@@ -396,30 +305,6 @@ class Crossbar(ArrayView):
         up, down = np.split(currents, 2)
         return np.asarray((up - down) / (2 * voltage))
 
-    def check_target(self, target: ArrayLike, tolerance: Siemens = 2e-6) -> None:
-        """Refuse a target and a tolerance that `program` and `verify` would refuse; nothing is driven.
-
-        Args:
-            target: S, as for `program`.
-            tolerance: S.
-
-        Raises:
-            ShapeError, NotFiniteError, OutOfRangeError, ConfigError: as `program`.
-        """
-        self._target(target)
-        _check_tolerance(tolerance)
-
-    def _target(self, target: ArrayLike) -> Floats:
-        wanted = self._region.to_map("target", target, np.float64)
-        infinite = int(np.isinf(wanted).sum())
-        if infinite:
-            raise NotFiniteError("target", infinite, wanted.size)
-        low, high = self.spec.conductance_min, self.spec.conductance_max
-        outside = wanted[(wanted < low) | (wanted > high)]
-        if outside.size:
-            raise OutOfRangeError(f"target ({outside.size} cells outside), first", outside[0], low, high, "S")
-        return wanted
-
 
 def _batched(volts: torch.Tensor, part: Region) -> torch.Tensor:
     """Voltages as `(arrays, batch, driven BLs)`."""
@@ -434,18 +319,10 @@ def _batched(volts: torch.Tensor, part: Region) -> torch.Tensor:
 def _pilot_mask(named: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
     """The pilot cells among those named, in a map of all cells."""
     among = np.flatnonzero(named)
+    if len(among) < CELLS_MIN:
+        raise OutOfRangeError("cells that may be pilot cells", len(among), CELLS_MIN, np.inf, "")
     if not CELLS_MIN <= count <= len(among):
         raise OutOfRangeError("pilot cells", count, CELLS_MIN, len(among), "")
     pilot = np.zeros(named.size, dtype=bool)
     pilot[among[pilot_order(len(among))[:count]]] = True
     return pilot.reshape(named.shape)
-
-
-def _check_tolerance(tolerance: Siemens) -> None:
-    if not 0 < tolerance < np.inf:  # written this way, NaN fails too
-        raise OutOfRangeError("tolerance", tolerance, 0, np.inf, "S")
-
-
-def _check_word(name: str, word: str) -> None:
-    if word not in get_args(OnProblem):
-        raise UnknownNameError(name, word, get_args(OnProblem))

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from rmhil.cli import options
-from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
+from rmhil.cli.console import error_console, output_console, print_facts, print_json, progress_bar
 from rmhil.cli.inputs import check_fits, load_numbers
 from rmhil.cli.session import Place, Session, session
 from rmhil.errors import ConfigError
@@ -48,7 +48,7 @@ def program(
         bool,
         typer.Option(
             "--rewrite",
-            help="RESET every cell first, also those in tolerance; erasing takes up to 8 pulses beyond --max-pulses.",
+            help="RESET every cell first, even those in tolerance; erasing takes up to 8 pulses beyond --max-pulses.",
         ),
     ] = False,
     pilot: Annotated[
@@ -56,13 +56,17 @@ def program(
         typer.Option(
             "--pilot",
             min=CELLS_MIN,
-            help="First learn on so many cells of the map what their kind is like, for the adaptive policy; the run "
-            "keeps it as population.json.",
+            help="Before writing, learn on so many cells of the map what this kind of cell is like, for the adaptive "
+            "policy. They are formed and pulsed through the window; the run keeps what was learnt as population.json.",
         ),
     ] = None,
     population: Annotated[
         Path | None,
-        typer.Option("--population", metavar="FILE.json", help="What an earlier --pilot has learnt."),
+        typer.Option(
+            "--population",
+            metavar="FILE.json",
+            help="What an earlier --pilot learnt on cells of this window.",
+        ),
     ] = None,
     averages: options.Averages = 1,
     region: options.Region = None,
@@ -108,13 +112,14 @@ def program(
                 chosen = policy if knowledge is None else Adaptive(population=knowledge)
                 report = crossbar.program(wanted, policy=chosen, progress=progress, **settings)
             except ProgramInterruptedError as interrupt:
-                _keep(work, crossbar, interrupt.report, knowledge)
+                _keep(work, crossbar, interrupt.report, knowledge, pilot is not None)
                 raise
-        _keep(work, crossbar, report, knowledge)
+        _keep(work, crossbar, report, knowledge, pilot is not None)
     if as_json:
-        print_json({"run": work.run.path, "provenance": report.provenance} | summary(report) | _pilot(knowledge))
+        learnt = _pilot(knowledge, pilot is not None)
+        print_json({"run": work.run.path, "provenance": report.provenance} | summary(report) | learnt)
     else:
-        _print(work, report, knowledge)
+        _print(work, report, knowledge, population)
 
 
 def _knowledge(policy: str, pilot: int | None, population: Path | None) -> Population | None:
@@ -125,24 +130,27 @@ def _knowledge(policy: str, pilot: int | None, population: Path | None) -> Popul
     """
     given = [name for name, value in (("--pilot", pilot), ("--population", population)) if value is not None]
     if len(given) == 2:
-        raise ConfigError("--pilot and --population exclude one another: a population is learnt, or read from a file")
+        raise ConfigError("--pilot and --population exclude one another: learn a population, or read it from a file")
     if given and policy != Adaptive().name:
-        raise ConfigError(f"{given[0]} is for the policy adaptive, not {policy}")
+        raise ConfigError(f"{given[0]} needs --policy {Adaptive().name}; {policy} knows nothing of populations")
     return None if population is None else Population.load(population)
 
 
-def _pilot(knowledge: Population | None) -> dict[str, Any]:
-    """What the knowledge of the population cost, beside the report."""
+def _pilot(knowledge: Population | None, learnt_here: bool) -> dict[str, Any]:
+    """What the knowledge of the population cost, in this call or an earlier one, beside the report."""
     if knowledge is None:
         return {}
-    return {"pilot": {name: getattr(knowledge, f"pilot_{name}") for name in ("cells", "pulses", "reads")}}
+    spent = {name: getattr(knowledge, f"pilot_{name}") for name in ("cells", "form_pulses", "pulses", "reads")}
+    return {"pilot": {"learnt_here": learnt_here} | spent}
 
 
-def _keep(work: Session, crossbar: Crossbar, report: ProgramReport, knowledge: Population | None) -> None:
+def _keep(
+    work: Session, crossbar: Crossbar, report: ProgramReport, knowledge: Population | None, learnt_here: bool
+) -> None:
     work.keep_map("program", report, crossbar)
     if knowledge is not None:
         write_text(work.run.path / POPULATION_NAME, knowledge.to_json())
-    work.step(**summary(report), **_pilot(knowledge))
+    work.step(**summary(report), **_pilot(knowledge, learnt_here))
 
 
 def summary(report: ProgramReport) -> dict[str, Any]:
@@ -156,12 +164,13 @@ def summary(report: ProgramReport) -> dict[str, Any]:
         "pulses_per_cell": report.pulses_per_cell(),
         "pulses": {kind: int(count.sum()) for kind, count in report.pulses.items()},
         "reads": int(report.reads.sum()),
+        "converged_outside": report.converged_outside(),
         "outcomes": {outcome.name.lower(): report.count(outcome) for outcome in Outcome},
         "backend_seconds": report.seconds,
     }
 
 
-def _print(work: Session, report: ProgramReport, knowledge: Population | None) -> None:
+def _print(work: Session, report: ProgramReport, knowledge: Population | None, source: Path | None) -> None:
     pulses = ", ".join(f"{int(count.sum()):,} {kind.upper()}" for kind, count in report.pulses.items())
     output_console().print(f"[bold]{report}[/]", soft_wrap=True)
     facts = {
@@ -171,6 +180,16 @@ def _print(work: Session, report: ProgramReport, knowledge: Population | None) -
         "run": work.run.path,
     }
     if knowledge is not None:
-        cost = f"{knowledge.pilot_pulses:,} SET and RESET pulses, {knowledge.pilot_reads:,} further reads"
-        facts["population"] = f"learnt on {knowledge.pilot_cells} cells with {cost}"
+        cost = (
+            f"{knowledge.pilot_form_pulses:,} FORM, {knowledge.pilot_pulses:,} SET and RESET pulses, "
+            f"{knowledge.pilot_reads:,} further reads"
+        )
+        learnt = f"learnt on {knowledge.pilot_cells} cells with {cost}"
+        facts["population"] = learnt if source is None else f"{learnt}, earlier; from {source}"
     print_facts("", facts)
+    if report.beyond_readings:
+        text = (
+            "note: the tolerance is finer than noise and drift of single readings; --averages 16 reads more finely, "
+            "and a larger --tolerance asks for less"
+        )
+        error_console().print(text, soft_wrap=True)

@@ -9,6 +9,7 @@ last pulse. A cell is left when it is likely enough to be in tolerance, now and 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,10 +19,10 @@ from rmhil.backend import ArraySpec, Floats, Ints, Operation, Pulses, Status
 from rmhil.checks import whole_number
 from rmhil.errors import OutOfRangeError
 from rmhil.units import Seconds, Siemens, Volts
-from rmhil.write_verify.levels import highest_level, pulses_at
+from rmhil.write_verify.levels import SET_AMPLITUDE, check_settings, highest_level, pulses_at
 from rmhil.write_verify.line_fit import LineFit
 from rmhil.write_verify.policy import Mask, PerCell, Silence, Verdict
-from rmhil.write_verify.population import LinePrior, Population
+from rmhil.write_verify.population import PAUSE, LinePrior, Population
 from rmhil.write_verify.response import bounded, fall_share, reset_line_at
 
 
@@ -33,6 +34,7 @@ class AdaptiveState(PerCell):
         spec: of the backend.
         population: what all cells have in common.
         tolerance: S.
+        averages: readings averaged for each reading.
         target: S.
         literal: where the tolerance is finer than noise and drift: readings are then taken at their word.
         mean, variance: S and S^2, conductance of the cell, from all readings since its last pulse.
@@ -51,6 +53,7 @@ class AdaptiveState(PerCell):
     spec: ArraySpec
     population: Population
     tolerance: Siemens
+    averages: int
     target: Floats
     literal: Mask
     mean: Floats
@@ -68,8 +71,9 @@ class AdaptiveState(PerCell):
     silence: Silence
 
     def noise(self, conductance: Floats) -> Floats:
-        """S^2: variance of one reading."""
+        """S^2: variance of one reading, which is the mean of several if they are averaged."""
         of_reads = self.population.read_floor**2 + (self.population.read_share * conductance) ** 2
+        of_reads = of_reads / self.averages
         return np.where(self.literal, (self.tolerance * _LITERAL) ** 2, of_reads)
 
     def scatter(self, line: LinePrior) -> Floats:
@@ -110,35 +114,45 @@ class Adaptive:
 
     name: str = "adaptive"
     population: Population | None = None
-    set_amplitude: Volts = 2.0
+    set_amplitude: Volts = SET_AMPLITUDE
     gate_stop: Volts = 4.5
-    sure: float = 0.99
+    sure: float = 0.995
     hopeful: float = 0.5
-    most_reads: int = 6
+    most_reads: int = 3
     set_caution: float = 1.5
     first_raise: Volts = 0.02
     response: Siemens = 1e-6
 
     def __post_init__(self) -> None:
-        whole_number("most_reads", self.most_reads)
+        whole_number("most_reads", self.most_reads, "readings")
         for name in ("sure", "hopeful"):
             share = getattr(self, name)
             if not 0.0 < share < 1.0:  # written this way, NaN fails too
-                raise OutOfRangeError(name, share, 0.0, 1.0, "")
+                raise OutOfRangeError(name, share, 0.0, 1.0, "of 1")
+        units = {"set_amplitude": "V", "gate_stop": "V", "first_raise": "V", "response": "S"}
+        check_settings(self, units)
+        if not 1.0 <= self.set_caution < math.inf:
+            raise OutOfRangeError("set_caution", self.set_caution, 1.0, math.inf, "times")
 
     @property
     def pause(self) -> Seconds:
         """As `Policy.pause`."""
-        return _PAUSE if self.population is None else self.population.pause
+        return PAUSE if self.population is None else self.population.pause
 
-    def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens) -> AdaptiveState:
-        """As `Policy.start`. A cell that was not pulsed yet has rested."""
+    def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens, averages: int = 1) -> AdaptiveState:
+        """As `Policy.start`. A cell that was not pulsed yet has rested.
+
+        Raises:
+            PopulationError: the population is of another window, or of other pulses.
+        """
         n = len(target)
         population = self.population or Population.estimate(spec)
+        population.check_fits(spec)
         state = AdaptiveState(
             spec,
             population,
             tolerance,
+            averages,
             target,
             literal=np.zeros(n, dtype=bool),
             mean=np.full(n, np.nan),
@@ -216,6 +230,10 @@ class Adaptive:
         )
         return following, pulses_at(state.spec, operation, level, self.set_amplitude)
 
+    def believed(self, state: AdaptiveState) -> Floats:
+        """As `Policy.believed`: the mean of the readings since the last pulse, moved by the drift of the pause."""
+        return state.mean
+
     def _level(self, state: AdaptiveState, operation: Ints) -> Floats:
         """V: where the line is at the aim; never below the last pulse if that one did not go far enough."""
         aim = np.where(
@@ -282,9 +300,6 @@ _AFTER = 0.4
 """1: drift that is allowed for after the pause, as a share of that during it. Drift goes with the logarithm of time:
 from some milliseconds to a second are two and a half decades, and this is one more."""
 
-_PAUSE: Seconds = 1.0
-"""s: pause of the estimated population."""
-
 _VISIBLE = 2.0
 """1: standard deviations by which a reading must differ from the one before for a pulse to count as answered."""
 
@@ -297,5 +312,5 @@ _BAND_MIN = 0.25
 _FALL_MIN = 0.01
 """1: smallest fall that a RESET aims at, as a share of the softness."""
 
-_LITERAL = 1.0 / 3.0
+_LITERAL = 0.25
 """1: noise that is assumed where readings are taken at their word, as a share of the tolerance."""

@@ -29,7 +29,9 @@ class CellRun:
         status: `Status` codes of the last reading.
         pulses: counts of shape `(3, cells)`, by `Operation`.
         reads: readings taken of each, averages counted.
-        outcome: `Outcome` codes.
+        believed: S, what the policy takes each to hold; NaN before it has judged it.
+        outcome: `Outcome` codes; UNFINISHED until a cell is done for good, also while it rests.
+        resting: cells that are good for now, and are read again after the policy's pause.
         maybe_pulsed: cells whose last transaction broke off, so that its pulse may have been given.
     """
 
@@ -51,7 +53,9 @@ class CellRun:
         self.status = np.zeros(n, dtype=np.int64)
         self.pulses = np.zeros((len(Operation), n), dtype=np.int64)
         self.reads = np.zeros(n, dtype=np.int64)
+        self.believed = np.full(n, np.nan)
         self.outcome = np.full(n, Outcome.UNFINISHED, dtype=np.int8)
+        self.resting = np.zeros(n, dtype=bool)
         self.maybe_pulsed = np.zeros(n, dtype=bool)
         self._first_time, self._last_time = np.inf, -np.inf
         self._done = 0
@@ -66,9 +70,10 @@ class CellRun:
         return np.asarray(self.pulses[Operation.SET, chosen] + self.pulses[Operation.RESET, chosen])
 
     def wait(self, seconds: Seconds) -> None:
-        """Let time pass."""
+        """Let time pass; cells that rest have then rested."""
         if seconds:
             self._backend.wait(seconds)
+        self.resting[:] = False
 
     def chunks(self, chosen: Chosen | None = None) -> Iterator[Chosen]:
         """Cells (None: all) in groups that the backend can take at once."""
@@ -94,11 +99,18 @@ class CellRun:
         self.tell()
 
     def tell(self) -> None:
-        """Report progress to whoever asked for it."""
+        """Report progress to whoever asked for it: cells that rest count as done, and are told apart in the text."""
         if self._progress is not None:
-            done = int(np.count_nonzero(self.outcome != Outcome.UNFINISHED))
+            resting = int(np.count_nonzero(self.resting))
+            done = resting + int(np.count_nonzero(self.outcome != Outcome.UNFINISHED))
             self._done = max(self._done, done)  # a cell that has rested may have to be written again
-            self._progress(self._done, len(self.cells), self._text)
+            text = f"{self._text}, {resting:,} resting" if resting else self._text
+            self._progress(self._done, len(self.cells), text)
+
+    def rest(self, chosen: Chosen) -> None:
+        """Say that some cells are good for now; their outcome stays open."""
+        self.resting[chosen] = True
+        self.tell()
 
     def _transact(self, chosen: Chosen, pulses: Pulses | None) -> Readings:
         try:
@@ -107,6 +119,7 @@ class CellRun:
             if pulses is not None and not nothing_was_driven(error):
                 self.maybe_pulsed[chosen] = True
                 self.conductance[chosen] = np.nan
+                self.believed[chosen] = np.nan
             raise
         self.conductance[chosen] = readings.conductance
         self.status[chosen] = readings.status
@@ -133,16 +146,18 @@ def drive(run: CellRun, chosen: Chosen, policy: AnyPolicy, state: PerCell, limit
         limit: SET and RESET pulses that each cell of the run may have had in all.
 
     Returns:
-        The cells that rest, and their state. Their outcome is CONVERGED: it is for the next reading to say otherwise.
+        The cells that rest, and their state. Their outcome is open: they are judged again after the policy's pause.
     """
     resting, rested = [chosen[:0]], [state[chosen[:0]]]
     while len(chosen):
         state, verdict = policy.judge(state, run.conductance[chosen], run.status[chosen])
+        run.believed[chosen] = policy.believed(state)
         rest, more = verdict == Verdict.REST, verdict == Verdict.READ
         resting.append(chosen[rest])
         rested.append(state[rest])
         spent = (verdict == Verdict.PULSE) & (run.writes(chosen) >= limit[chosen])
-        run.finish(chosen[rest | (verdict == Verdict.DONE)], Outcome.CONVERGED)
+        run.rest(chosen[rest])
+        run.finish(chosen[verdict == Verdict.DONE], Outcome.CONVERGED)
         run.finish(chosen[verdict == Verdict.STUCK], Outcome.STUCK)
         run.finish(chosen[spent], Outcome.OUT_OF_PULSES)
         pulsed = (verdict == Verdict.PULSE) & ~spent

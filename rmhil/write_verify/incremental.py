@@ -13,8 +13,9 @@ import numpy as np
 
 from rmhil.backend import ArraySpec, Floats, Ints, Operation, Pulses, Status
 from rmhil.checks import whole_number
+from rmhil.errors import OutOfRangeError
 from rmhil.units import Seconds, Siemens, Volts
-from rmhil.write_verify.levels import highest_level, pulses_at
+from rmhil.write_verify.levels import SET_AMPLITUDE, check_settings, highest_level, pulses_at
 from rmhil.write_verify.policy import Mask, PerCell, Silence, Verdict
 
 
@@ -34,7 +35,7 @@ class IncrementalState(PerCell):
         level: V, gate voltage of the last SET or amplitude of the last RESET.
         gate: V, gate voltage of the last SET; NaN before the first.
         amplitude: V, of the last RESET; NaN before the first.
-        answered: whether the last pulse's answer has been noted.
+        pending: whether the answer to the last pulse has yet to be noted.
         silence: strong pulses that were not answered.
     """
 
@@ -71,7 +72,7 @@ class Incremental:
     """
 
     name: str = "incremental"
-    set_amplitude: Volts = 2.0
+    set_amplitude: Volts = SET_AMPLITUDE
     gate_start: Volts = 0.75
     gate_step: Volts = 0.03
     gate_stop: Volts = 4.5
@@ -83,14 +84,20 @@ class Incremental:
 
     def __post_init__(self) -> None:
         whole_number("confirm_reads", self.confirm_reads, least=0)
+        volts = ("set_amplitude", "gate_start", "gate_step", "gate_stop", "reset_start", "reset_step")
+        check_settings(self, dict.fromkeys(volts, "V") | {"response": "S"})
+        if self.step_back is not None:
+            check_settings(self, {"step_back": "steps"}, zero=True)
+        if not self.gate_start <= self.gate_stop:
+            raise OutOfRangeError("gate_start", self.gate_start, 0.0, self.gate_stop, "V")
 
     @property
     def pause(self) -> Seconds:
         """As `Policy.pause`: cells are done without one."""
         return 0.0
 
-    def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens) -> IncrementalState:
-        """As `Policy.start`."""
+    def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens, averages: int = 1) -> IncrementalState:
+        """As `Policy.start`; every reading counts alike, however many are averaged for it."""
         n = len(target)
         unknown = np.full(n, np.nan)
         return IncrementalState(
@@ -148,6 +155,10 @@ class Incremental:
             pending=np.ones_like(state.pending),
         )
         return following, pulses_at(state.spec, operation, level, self.set_amplitude)
+
+    def believed(self, state: IncrementalState) -> Floats:
+        """As `Policy.believed`: the last reading."""
+        return state.reading
 
     def _level(self, state: IncrementalState, operation: Ints, probe: Mask) -> Floats:
         is_set = operation == Operation.SET

@@ -1,11 +1,35 @@
-"""From the level that a policy chose to a pulse: a SET's gate voltage, or a RESET's amplitude."""
+"""From the level that a policy chose to a pulse: a SET's gate voltage, or a RESET's amplitude. Checks of settings."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from rmhil.backend import ArraySpec, Floats, Ints, Operation, Pulses
+from rmhil.errors import OutOfRangeError
 from rmhil.units import Volts
+
+SET_AMPLITUDE: Volts = 2.0
+"""V on the BL during a SET, of every policy and of the pilot unless told otherwise (estimate, range 1.5 to 2.5)."""
+
+
+def check_settings(policy: object, units: Mapping[str, str], zero: bool = False) -> None:
+    """Refuse settings of a policy that are not finite and above 0.
+
+    Args:
+        policy: holds them.
+        units: unit of each, by name.
+        zero: whether 0 is allowed too.
+
+    Raises:
+        OutOfRangeError: one of them is not.
+    """
+    for name, unit in units.items():
+        value = getattr(policy, name)
+        if not 0.0 <= value < math.inf or (value == 0.0 and not zero):  # written this way, NaN fails too
+            raise OutOfRangeError(name, value, 0.0 if zero else math.ulp(0.0), math.inf, unit)
 
 
 def highest_level(spec: ArraySpec, operation: Ints, gate_stop: Volts) -> Floats:

@@ -21,13 +21,13 @@ import numpy as np
 from rmhil.backend import Floats, Ints, Operation
 from rmhil.errors import PopulationError
 from rmhil.program_report import Outcome
-from rmhil.units import Seconds, Siemens, Volts
+from rmhil.units import Siemens, Volts
 from rmhil.write_verify import pilot_fit
 from rmhil.write_verify.cell_run import CellRun, Chosen
-from rmhil.write_verify.levels import pulses_at
+from rmhil.write_verify.levels import SET_AMPLITUDE, pulses_at
 from rmhil.write_verify.pilot_fit import Series, Watch
 from rmhil.write_verify.policy import Mask
-from rmhil.write_verify.population import Population
+from rmhil.write_verify.population import PAUSE, Population
 
 CELLS_MIN: Final = 16
 """Cells: fewer say too little of how cells differ (the spread of 16 is known to 18 %)."""
@@ -65,41 +65,39 @@ def pilot_order(n_cells: int) -> Ints:
     return np.argsort((np.arange(n_cells) * _GOLDEN) % 1.0, kind="stable").astype(np.int64)
 
 
-def learn(run: CellRun, set_amplitude: Volts = 2.0, pause: Seconds = 1.0) -> Population:
+def learn(run: CellRun) -> Population:
     """Take formed cells through the sequence, and say what they are like.
 
     Args:
-        run: its cells have been read, and those that are not CONVERGED could not be formed.
-        set_amplitude: V on the BL during a SET.
-        pause: s.
+        run: its cells have been read one by one, not averaged, and those that are not CONVERGED could not be formed.
 
     Raises:
         PopulationError: too few cells answer, or they do not reach the ends of the window.
     """
     formed = np.flatnonzero(run.outcome == Outcome.CONVERGED).astype(np.int64)
     _refuse_few(len(formed), "conduct")
-    pilot = _Pilot(run, formed, set_amplitude)
+    pilot = _Pilot(run, formed)
     gates, amplitudes = pilot.scout(formed[:_SCOUTS])
     deepest = min(amplitudes[1] + _DEEPER, run.spec.limits.reset_voltage)
     pilot.pulse(formed, Operation.RESET, deepest)
     sets = pilot.series(Operation.SET, np.linspace(*gates, _SET_LEVELS))
-    high = pilot.watch(pause)
+    high = pilot.watch()
     resets = pilot.series(Operation.RESET, np.repeat(np.linspace(*amplitudes, _RESET_LEVELS), _RESET_AGAIN))
-    low = pilot.watch(pause)
-    return _population(run, sets, resets, high, low, pause)
+    low = pilot.watch()
+    return _population(run, sets, resets, high, low)
 
 
 class _Pilot:
     """The cells of a run, all pulsed alike."""
 
-    def __init__(self, run: CellRun, cells: Chosen, set_amplitude: Volts) -> None:
-        self._run, self._cells, self._set_amplitude = run, cells, set_amplitude
+    def __init__(self, run: CellRun, cells: Chosen) -> None:
+        self._run, self._cells = run, cells
 
     def pulse(self, chosen: Chosen, operation: Operation, level: Volts) -> None:
         """One pulse each."""
         for part in self._run.chunks(chosen):
             code, levels = np.full(len(part), operation, dtype=np.int64), np.full(len(part), level)
-            self._run.pulse(part, pulses_at(self._run.spec, code, levels, self._set_amplitude))
+            self._run.pulse(part, pulses_at(self._run.spec, code, levels, SET_AMPLITUDE))
 
     def series(self, operation: Operation, levels: Floats) -> Series:
         """Pulses at several levels in turn."""
@@ -110,10 +108,10 @@ class _Pilot:
             self._run.tell()
         return Series(levels, np.array(readings[:-1]), np.array(readings[1:]))
 
-    def watch(self, pause: Seconds) -> Watch:
+    def watch(self) -> Watch:
         """The pause, then several readings."""
         fresh, rested = self._readings, []
-        self._run.wait(pause)
+        self._run.wait(PAUSE)
         for _ in range(_READS):
             for part in self._run.chunks(self._cells):
                 self._run.take_reading(part)
@@ -161,7 +159,7 @@ class _Pilot:
         return np.array(levels), np.array(medians)
 
 
-def _population(run: CellRun, sets: Series, resets: Series, high: Watch, low: Watch, pause: Seconds) -> Population:
+def _population(run: CellRun, sets: Series, resets: Series, high: Watch, low: Watch) -> Population:
     """What the cells that answered have in common."""
     spec = run.spec
     window = spec.conductance_max - spec.conductance_min
@@ -175,16 +173,20 @@ def _population(run: CellRun, sets: Series, resets: Series, high: Watch, low: Wa
     reset_line, softness = pilot_fit.reset_line(resets.of(crossed), noise, window)
     pulses = int(run.pulses[Operation.SET].sum() + run.pulses[Operation.RESET].sum())
     return Population(
+        conductance_min=spec.conductance_min,
+        conductance_max=spec.conductance_max,
+        pulse_width=spec.pulse_width,
         set_line=pilot_fit.set_line(sets.of(crossed), noise, window),
         reset_line=reset_line,
         reset_softness=softness,
         read_floor=max(noise.floor, pilot_fit.FLOOR_MIN),
         read_share=noise.share,
-        pause=pause,
+        pause=PAUSE,
         drift_share=drift,
         drift_spread=drift_law.floor,
         drift_spread_share=drift_law.share,
         pilot_cells=len(run.cells),
+        pilot_form_pulses=int(run.pulses[Operation.FORM].sum()),
         pilot_pulses=pulses,
         pilot_reads=int(run.reads.sum() - run.pulses.sum()),
         provenance=spec.provenance,

@@ -73,13 +73,17 @@ class Policy(Protocol[State]):
     def pause(self) -> Seconds:
         """S to wait, once all cells are good for now, before those with the verdict REST are read again."""
 
-    def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens) -> State:
+    def start(self, spec: ArraySpec, target: Floats, tolerance: Siemens, averages: int = 1) -> State:
         """What is known of each cell before its first reading.
 
         Args:
             spec: of the backend.
             target: S, one a cell.
             tolerance: S, allowed distance from the target.
+            averages: readings of the cell that are averaged for each reading that it will be given.
+
+        Raises:
+            RmhilError: it cannot work with that; nothing was driven.
         """
 
     def judge(self, state: State, conductance: Floats, status: Ints) -> tuple[State, Ints]:
@@ -100,6 +104,9 @@ class Policy(Protocol[State]):
         Returns:
             The next state, and one pulse a cell.
         """
+
+    def believed(self, state: State) -> Floats:
+        """S: what each cell is taken to hold, from all readings that count for it; NaN before the first."""
 
 
 AnyPolicy = Policy[Any]

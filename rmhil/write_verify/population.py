@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rmhil.backend import ArraySpec
-from rmhil.errors import ConfigError
+from rmhil.errors import ConfigError, PopulationError
 from rmhil.units import Seconds, Siemens, Volts
 
+PAUSE: Seconds = 1.0
+"""s between writing cells and reading them again: by then most of the relaxation is over, and a bench can wait so long
+(estimate, range 0.1 to 10)."""
+
 _KEYS: Final = {
+    "conductance_min": "conductance_min_siemens",
+    "conductance_max": "conductance_max_siemens",
+    "pulse_width": "pulse_width_s",
     "origin": "origin_v",
     "level": "level_siemens",
     "slope": "slope_siemens_per_v",
@@ -32,6 +40,10 @@ _SETTINGS: Final = ConfigDict(
     alias_generator=lambda name: _KEYS.get(name, name),
     populate_by_name=True,
 )
+
+
+_SAME: Final = 1e-6
+"""1: relative difference of two numbers that were meant to be the same."""
 
 
 class LinePrior(BaseModel):
@@ -63,6 +75,8 @@ class Population(BaseModel):
 
     Attributes:
         format: of the file.
+        conductance_min, conductance_max: S, the window for which it holds.
+        pulse_width: s, width of the pulses for which it holds.
         set_line: conductance that a SET leaves, against its gate voltage.
         reset_line: conductance above which a RESET lowers a cell, against minus its amplitude.
         reset_softness: S, over which that bend is spread (`rmhil.write_verify.response`).
@@ -73,6 +87,7 @@ class Population(BaseModel):
         drift_spread: S, standard deviation of that change where the cell hardly conducts.
         drift_spread_share: 1, what the conductance adds to it, relative, in quadrature.
         pilot_cells: cells that this was learnt on; 0 for estimates.
+        pilot_form_pulses: FORM pulses that the pilot cells took first.
         pilot_pulses: SET and RESET pulses that learning took, of all pilot cells together.
         pilot_reads: readings that learning took beside those that came with a pulse.
         provenance: of the backend it was learnt on.
@@ -81,6 +96,9 @@ class Population(BaseModel):
     model_config = _SETTINGS
 
     format: Literal["rmhil-population-1"] = "rmhil-population-1"
+    conductance_min: Siemens = Field(gt=0)
+    conductance_max: Siemens = Field(gt=0)
+    pulse_width: Seconds = Field(gt=0)
     set_line: LinePrior
     reset_line: LinePrior
     reset_softness: Siemens = Field(gt=0)
@@ -91,6 +109,7 @@ class Population(BaseModel):
     drift_spread: Siemens = Field(ge=0)
     drift_spread_share: float = Field(ge=0, lt=1)
     pilot_cells: int = Field(default=0, ge=0)
+    pilot_form_pulses: int = Field(default=0, ge=0)
     pilot_pulses: int = Field(default=0, ge=0)
     pilot_reads: int = Field(default=0, ge=0)
     provenance: str = ""
@@ -120,16 +139,38 @@ class Population(BaseModel):
             scatter=0.02 * window,
         )
         return cls(
+            conductance_min=spec.conductance_min,
+            conductance_max=spec.conductance_max,
+            pulse_width=spec.pulse_width,
             set_line=gates,
             reset_line=amplitudes,
             reset_softness=0.03 * window,
             read_floor=0.03e-6,
             read_share=0.004,
-            pause=1.0,
+            pause=PAUSE,
             drift_share=-0.002,
             drift_spread=0.15e-6,
             drift_spread_share=0.003,
         )
+
+    def check_fits(self, spec: ArraySpec) -> None:
+        """Refuse a backend whose window or pulses are not those that this was learnt with.
+
+        Raises:
+            PopulationError: one of them differs.
+        """
+        pairs = {
+            "conductance_min": (self.conductance_min, spec.conductance_min, "S"),
+            "conductance_max": (self.conductance_max, spec.conductance_max, "S"),
+            "pulse_width": (self.pulse_width, spec.pulse_width, "s"),
+        }
+        for name, (learnt, here, unit) in pairs.items():
+            if not math.isclose(learnt, here, rel_tol=_SAME):
+                of = f" (learnt on {self.provenance})" if self.provenance else ""
+                raise PopulationError(
+                    f"population: {name} = {learnt:g} {unit}{of}, but {here:g} {unit} on {spec.provenance}: "
+                    "learn one there"
+                )
 
     def to_json(self) -> str:
         """As text whose keys carry their units."""

@@ -27,12 +27,17 @@ def form_cells(run: CellRun, max_pulses: int = FORM_PULSES) -> None:
         run.finish(_form(run, chosen, max_pulses), Outcome.CONVERGED)
 
 
-def program_cells(
-    run: CellRun, target: Floats, tolerance: Siemens, policy: AnyPolicy, max_pulses: int, rewrite: bool
-) -> None:
+def program_cells(run: CellRun, policy: AnyPolicy, state: PerCell, max_pulses: int, rewrite: bool) -> None:
     """Read all cells of a run, form the virgin ones, erase all if they are to be rewritten, and write.
 
     Cells that the policy wants to see again after its pause are read once all others are done.
+
+    Args:
+        run: nothing has been driven yet.
+        policy: judges the cells and chooses the pulses.
+        state: of the policy at its start, for all cells of the run.
+        max_pulses: SET and RESET pulses allowed for each cell, erasing apart.
+        rewrite: whether every cell is erased first.
     """
     limit = np.full(len(run.cells), max_pulses, dtype=np.int64)
     waiting = []
@@ -42,8 +47,7 @@ def program_cells(
         if rewrite:
             _erase(run, chosen)
             limit[chosen] += run.writes(chosen)
-        state = policy.start(run.spec, target[chosen], tolerance)
-        waiting.append(drive(run, chosen, policy, state, limit))
+        waiting.append(drive(run, chosen, policy, state[chosen], limit))
         _tell_compliance(run, chosen)
     while any(len(chosen) for chosen, _ in waiting):
         run.wait(policy.pause)
@@ -53,7 +57,6 @@ def program_cells(
 def _resume(run: CellRun, chosen: Chosen, policy: AnyPolicy, state: PerCell, limit: Ints) -> tuple[Chosen, PerCell]:
     """Read some cells that have rested, and drive those on that are not at their targets any more."""
     run.take_reading(chosen)
-    run.finish(chosen, Outcome.UNFINISHED)
     resting = drive(run, chosen, policy, state, limit)
     _tell_compliance(run, chosen)
     return resting
@@ -83,9 +86,9 @@ def _erase(run: CellRun, chosen: Chosen) -> None:
 
 
 def _tell_compliance(run: CellRun, chosen: Chosen) -> None:
-    """A cell without a valid reading is neither stuck nor merely late."""
-    invalid = (run.status[chosen] != Status.NORMAL) & (run.outcome[chosen] != Outcome.CONVERGED)
-    run.finish(chosen[invalid], Outcome.COMPLIANCE)
+    """A cell that was given up without a valid reading is neither stuck nor merely late."""
+    given_up = np.isin(run.outcome[chosen], (Outcome.STUCK, Outcome.OUT_OF_PULSES))
+    run.finish(chosen[given_up & (run.status[chosen] != Status.NORMAL)], Outcome.COMPLIANCE)
 
 
 def report_of(
@@ -111,6 +114,7 @@ def report_of(
         target=target.reshape(shape),
         tolerance=tolerance,
         achieved=spread(run.conductance, np.nan),
+        believed=spread(run.believed, np.nan),
         pulses={kind: spread(run.pulses[code], 0) for code, kind in enumerate(("form", "set", "reset"))},
         reads=spread(run.reads, 0),
         outcome=spread(run.outcome, Outcome.LEFT_ALONE),

@@ -7,6 +7,7 @@ random-telegraph step is no larger than it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,8 +25,13 @@ Opener = Callable[..., SimBackend]
 
 PILOT, SIZE = 64, 48
 
-BEST_AT_1_US = Incremental(gate_start=1.3, gate_step=0.12, reset_start=1.1, reset_step=0.08, step_back=1.0)
+BEST_AT_1_US = Incremental(gate_start=1.3, gate_step=0.13, reset_start=1.1, reset_step=0.08, step_back=1.0)
 """V: of the 39 settings that benchmarks/incremental_search.py tries on these cells, those of the fewest pulses."""
+
+BEST_OF_TWICE = Incremental(gate_start=1.3, gate_step=0.13, reset_start=1.4, reset_step=0.12, step_back=1.0)
+BEST_OF_SHIFTED = Incremental(gate_start=1.7, gate_step=0.13, reset_start=1.1, reset_step=0.06, step_back=1.0)
+BEST_OF_SLOW = Incremental(gate_start=0.9, gate_step=0.13, reset_start=1.1, reset_step=0.12, step_back=1.0)
+"""V: the same for cells like those below, as benchmarks/results/write_verify.json has them."""
 
 TWICE = {
     name: 2.0 * getattr(TAOX_180, name)
@@ -49,9 +55,10 @@ def able(backend: SimBackend, wanted: np.ndarray, tolerance: float) -> np.ndarra
 
 
 def programmed(backend: SimBackend, policy: AnyPolicy, tolerance: float = 1e-6) -> tuple[ProgramReport, float, float]:
-    """The report, and the shares of the able cells that are truly in tolerance, at once and a second later."""
-    wanted = target(backend.spec.n_bl)
-    report = Crossbar(backend).program(wanted, tolerance=tolerance, policy=policy)
+    """The report on formed cells, and the shares of the able ones truly in tolerance, at its end and a second later."""
+    wanted, crossbar = target(backend.spec.n_bl), Crossbar(backend)
+    crossbar.form()
+    report = crossbar.program(wanted, tolerance=tolerance, policy=policy)
     some, shares = able(backend, wanted, tolerance), []
     for pause in (0.0, 1.0):
         backend.wait(pause)
@@ -59,10 +66,17 @@ def programmed(backend: SimBackend, policy: AnyPolicy, tolerance: float = 1e-6) 
     return report, shares[0], shares[1]
 
 
+def cost(report: ProgramReport) -> float:
+    """Pulses and readings beside those that came with a pulse, a cell: every reading but those of FORM pulses."""
+    return float((report.reads - report.pulses["form"]).mean())
+
+
 def taught(open_sim: Opener, **options: object) -> tuple[SimBackend, Adaptive]:
     """A chip, and the policy that has learnt on its pilot cells."""
     backend = open_sim(n_bl=SIZE, n_sl=SIZE, **options)
-    return backend, Adaptive(population=Crossbar(backend).learn_population(PILOT))
+    crossbar = Crossbar(backend)
+    crossbar.form()
+    return backend, Adaptive(population=crossbar.learn_population(PILOT))
 
 
 def test_the_incremental_policy_takes_tens_of_pulses_at_2_microsiemens_and_about_50_at_1(open_sim: Opener) -> None:
@@ -83,18 +97,30 @@ def test_the_adaptive_policy_takes_a_third_of_the_best_incremental_one_and_what_
     report, truly, later = programmed(backend, policy)
     assert report.working_converged_fraction() >= 0.995
     assert report.pulses_per_cell() <= min(best.pulses_per_cell() / 3, 8.5)
+    assert cost(report) <= cost(best) / 3
     assert truly >= 0.995
     assert later >= 0.995
 
 
-@pytest.mark.parametrize("change", [TWICE, SHIFTED, SLOW], ids=["twice the spread", "shifted", "slow"])
-def test_on_cells_it_was_not_tuned_on_a_pilot_is_enough(open_sim: Opener, change: dict[str, float]) -> None:
-    """At most half of what the best incremental settings of the preset take on the preset itself."""
-    backend, policy = taught(open_sim, preset=TAOX_180.model_copy(update={"name": "other"} | change))
+@pytest.mark.parametrize(
+    ("change", "best"),
+    [(TWICE, BEST_OF_TWICE), (SHIFTED, BEST_OF_SHIFTED), (SLOW, BEST_OF_SLOW)],
+    ids=["twice the spread", "shifted", "slow"],
+)
+def test_on_cells_it_was_not_tuned_on_it_takes_half_of_the_best_incremental_one(
+    open_sim: Opener, change: dict[str, float], best: Incremental
+) -> None:
+    """Half the pulses, and half the cost (with reads), while more cells are truly in tolerance."""
+    preset = TAOX_180.model_copy(update={"name": "other"} | change)
+    sure = replace(best, confirm_reads=5)
+    compared, truly_compared, _ = programmed(open_sim(n_bl=SIZE, n_sl=SIZE, preset=preset), sure)
+    assert compared.working_converged_fraction() >= 0.99
+    backend, policy = taught(open_sim, preset=preset)
     report, truly, later = programmed(backend, policy)
     assert report.working_converged_fraction() >= 0.995
-    assert report.pulses_per_cell() <= 7.0
-    assert truly >= 0.995
+    assert report.pulses_per_cell() <= compared.pulses_per_cell() / 2
+    assert cost(report) <= cost(compared) / 2
+    assert truly >= max(truly_compared, 0.995)
     assert later >= 0.995
 
 

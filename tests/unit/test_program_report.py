@@ -18,6 +18,7 @@ def report(outcome: list[Outcome], sets: list[int], forms: int = 0, tolerance: f
         target=np.full(n, 40e-6),
         tolerance=tolerance,
         achieved=np.full(n, 40.5e-6),
+        believed=np.full(n, 40.4e-6),
         pulses={"form": zero + forms, "set": np.array(sets), "reset": zero},
         reads=zero + 2,
         outcome=np.array(outcome, dtype=np.int8),
@@ -66,6 +67,23 @@ def test_of_an_empty_request_no_share_is_said() -> None:
     assert np.isnan(verified.converged_fraction())
     assert str(verified) == "no cells to verify"
     assert made.pulses_per_cell() == 0.0
+
+
+def test_converged_cells_with_the_last_read_outside_are_counted_and_said() -> None:
+    made = report([Outcome.CONVERGED] * 2 + [Outcome.STUCK], [1, 1, 1], tolerance=0.4e-6)
+    assert made.converged_outside() == 2
+    assert made.beyond_readings
+    assert "2 converged with the last read outside" in str(made)
+    inside = report([Outcome.CONVERGED] * 2, [1, 1])
+    assert inside.converged_outside() == 0
+    assert not inside.beyond_readings
+
+
+def test_a_few_reads_outside_are_no_reason_for_a_warning() -> None:
+    made = report([Outcome.CONVERGED] * 200, [1] * 200)
+    made.achieved[:2] = 41.1e-6
+    assert made.converged_outside() == 2
+    assert not made.beyond_readings
 
 
 def test_a_report_cannot_be_changed() -> None:

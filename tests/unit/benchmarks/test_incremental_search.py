@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
+from rmhil import Crossbar
 from rmhil.backend import Limits
 from rmhil.write_verify import Incremental
+from sim_backend import open_backend
 from sim_backend.presets import TAOX_180, DevicePreset
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
@@ -26,8 +29,8 @@ def loaded(name: str) -> ModuleType:
     return module
 
 
+populations = loaded("cell_populations")  # first: the search imports it
 search = loaded("incremental_search")
-populations = loaded("cell_populations")
 
 
 def answered_by(monkeypatch: pytest.MonkeyPatch, verified: float) -> list[Incremental]:
@@ -79,3 +82,47 @@ def test_there_are_at_least_six_populations_beside_the_preset_and_each_can_be_wr
         slope = cells.compliance_slope * (1 - 3 * cells.compliance_slope_spread)
         gate = cells.gate_threshold + 3 * cells.gate_threshold_spread + cells.conductance_max / slope
         assert gate < Limits().gate_voltage
+
+
+def test_as_few_confirming_reads_are_taken_as_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    truly = {1: 0.93, 2: 0.97, 3: 0.985, 4: 0.996}
+
+    def confirming(policy: Incremental, cells: DevicePreset, tolerance: float) -> object:
+        return search.Confirming(policy.confirm_reads, 10.0 + policy.confirm_reads, truly[policy.confirm_reads])
+
+    monkeypatch.setattr(search, "confirming", confirming)
+    best, tried = search.confirmed(Incremental(gate_step=0.1), TAOX_180, 1e-6)
+    assert best == Incremental(gate_step=0.1, confirm_reads=4)
+    assert [one.confirm_reads for one in tried] == [1, 2, 3, 4]
+
+
+def test_where_no_number_of_confirming_reads_suffices_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "confirming", lambda policy, *_: search.Confirming(policy.confirm_reads, 9.0, 0.99))
+    best, tried = search.confirmed(Incremental(), TAOX_180, 1e-6)
+    assert best is None
+    assert [one.confirm_reads for one in tried] == list(search.CONFIRM_READS)
+
+
+def test_cells_whose_telegraph_step_exceeds_the_tolerance_are_told_apart() -> None:
+    """The step is relative: the larger the target, the more cells fluctuate, and none without telegraph noise."""
+    with open_backend(n_bl=32, n_sl=32, seed=3) as backend:
+        counts = [
+            int(populations.fluctuating(backend, np.full((32, 32), target), 0.5e-6).sum()) for target in (20e-6, 80e-6)
+        ]
+    assert 0 < counts[0] < counts[1] < 0.05 * 32**2
+    quiet = TAOX_180.model_copy(update={"name": "quiet", "telegraph_share": 0.0})
+    with open_backend(preset=quiet, n_bl=32, n_sl=32, seed=3) as backend:
+        assert not populations.fluctuating(backend, np.full((32, 32), 80e-6), 0.5e-6).any()
+
+
+def test_what_is_watched_is_the_state_after_each_cells_last_reading() -> None:
+    with open_backend(n_bl=4, n_sl=3, seed=3) as backend:
+        watched = populations.Watched(backend)
+        part = Crossbar(watched).region(bl=[1])
+        part.program(np.full((1, 3), 40e-6))
+        seen = watched.seen.copy()
+        assert np.isnan(seen[0, [0, 2, 3]]).all()
+        np.testing.assert_allclose(seen[0, 1], backend.true_conductance[0, 1])
+        backend.wait(1e6)
+        np.testing.assert_array_equal(watched.seen, seen)
+        assert np.abs(backend.true_conductance[0, 1] - seen[0, 1]).max() > 0

@@ -20,9 +20,13 @@ def test_a_pilot_is_learnt_on_cells_of_the_map_and_kept_with_the_run(command_lin
     run = Run.open("latest", command_line.folder / "runs")
     ledger = run.ledger()
     assert ledger is not None
-    given = sum(programmed["pulses"].values()) + programmed["pilot"]["pulses"]
-    assert ledger.counts.set_pulses + ledger.counts.reset_pulses <= given <= ledger.counts.pulses
-    assert run.steps()[-1].detail["pilot"]["cells"] == 16
+    given = programmed["pulses"]["set"] + programmed["pulses"]["reset"] + programmed["pilot"]["pulses"]
+    assert ledger.counts.set_pulses + ledger.counts.reset_pulses == given
+    noted = run.steps()[-1].detail["pilot"]
+    assert noted == programmed["pilot"]
+    assert noted["learnt_here"]
+    assert noted["form_pulses"] + programmed["pulses"]["form"] == ledger.counts.form_pulses
+    assert noted["form_pulses"] > 0
 
 
 def test_a_population_of_an_earlier_run_is_taken_up(command_line: CommandLine, target: Path) -> None:
@@ -30,14 +34,33 @@ def test_a_population_of_an_earlier_run_is_taken_up(command_line: CommandLine, t
     kept = command_line.runs[-1] / "population.json"
     again = command_line.json("program", target, *command_line.again, "--population", kept)
     assert again["pilot"]["cells"] == 16
+    assert not again["pilot"]["learnt_here"]
     assert "learnt on 16 cells" in command_line("program", target, *command_line.again, "--population", kept)
+
+
+def test_a_population_of_another_window_is_refused_by_name_before_anything_is_driven(
+    command_line: CommandLine, target: Path
+) -> None:
+    command_line("program", target, *command_line.small, "--pilot", 16)
+    kept, other = command_line.runs[-1] / "population.json", command_line.folder / "other.json"
+    Population.load(kept).model_copy(update={"conductance_max": 40e-6, "provenance": "another chip"}).save(other)
+    said = command_line("program", target, *command_line.small, "--population", other, code=2)
+    assert "conductance_max = 4e-05 S (learnt on another chip), but 8e-05 S" in said
+    assert len(command_line.runs) == 1
+
+
+def test_a_tolerance_finer_than_one_reading_can_tell_is_noted(command_line: CommandLine, target: Path) -> None:
+    fine = command_line.json("program", target, *command_line.small, "--tolerance", 0.15e-6)
+    assert fine["converged_outside"] > 0
+    usual = command_line.json("program", target, *command_line.small, "--tolerance", 2e-6)
+    assert usual["converged_outside"] == 0
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--pilot", 16, "--population", "some.json"), "exclude one another"),
-        (("--pilot", 16, "--policy", "incremental"), "--pilot is for the policy adaptive"),
+        (("--pilot", 16, "--policy", "incremental"), "--pilot needs --policy adaptive"),
         (("--population", "nowhere.json"), "nowhere.json"),
         (("--pilot", SIZE**2 + 1), "pilot cells"),
     ],

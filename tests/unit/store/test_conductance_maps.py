@@ -20,6 +20,7 @@ def program_report(shape: tuple[int, ...], seed: int = 0) -> ProgramReport:
         target=target,
         tolerance=2e-6,
         achieved=target + rng.normal(0, 1e-6, shape),
+        believed=target + rng.normal(0, 1e-7, shape),
         pulses={kind: rng.integers(0, 9, shape) for kind in ("form", "set", "reset")},
         reads=rng.integers(1, 20, shape),
         outcome=outcome,
@@ -43,6 +44,7 @@ def test_a_program_report_comes_back_to_the_bit(run: Run, shape: tuple[int, ...]
     for name, expected in (
         ("target", report.target),
         ("achieved", report.achieved),
+        ("believed", report.believed),
         ("error", report.error),
         ("form_pulses", report.pulses["form"]),
         ("reset_pulses", report.pulses["reset"]),

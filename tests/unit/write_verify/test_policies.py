@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rmhil.backend import ArraySpec, Floats, Limits, Operation, Pulses, Status
-from rmhil.errors import ConfigError, OutOfRangeError, RmhilError, UnknownNameError
+from rmhil.errors import ConfigError, OutOfRangeError, PopulationError, RmhilError, UnknownNameError
 from rmhil.write_verify import (
     Adaptive,
     AnyPolicy,
@@ -205,7 +205,7 @@ def test_the_adaptive_policy_leaves_a_cell_at_once_only_if_it_is_far_inside() ->
 def test_the_adaptive_policy_reads_an_unsure_cell_until_it_is_sure_or_gives_up() -> None:
     policy, normal = Adaptive(), np.zeros(1, dtype=np.int64)
     said = {}
-    for name, off in {"inside": 0.6e-6, "edge": 0.93e-6}.items():
+    for name, off in {"inside": 0.38e-6, "edge": 0.93e-6}.items():
         state, verdicts = policy.start(SPEC, np.array([75e-6]), 1e-6), []
         for _ in range(policy.most_reads):
             state, verdict = policy.judge(state, np.array([75e-6 + off]), normal)
@@ -285,6 +285,30 @@ def test_worse_readings_make_the_adaptive_policy_stay_farther_inside() -> None:
     assert said == [Verdict.DONE, Verdict.READ]
 
 
+def test_averaged_readings_are_believed_more() -> None:
+    """The same value, as the mean of 16 readings, is enough where one reading is not."""
+    said = []
+    for averages in (1, 16):
+        policy = Adaptive()
+        state = policy.start(SPEC, np.array([75e-6]), 1e-6, averages)
+        said.append(policy.judge(state, np.array([75.5e-6]), np.zeros(1, dtype=np.int64))[1][0])
+    assert said == [Verdict.READ, Verdict.DONE]
+
+
+def test_what_a_policy_believes_is_within_its_readings(policy: AnyPolicy) -> None:
+    state, normal = policy.start(SPEC, np.array([40e-6]), 1e-6), np.zeros(1, dtype=np.int64)
+    assert np.isnan(policy.believed(state)).all()
+    for reading in (40.9e-6, 40.7e-6):
+        state, _ = policy.judge(state, np.array([reading]), normal)
+    assert 40.7e-6 <= policy.believed(state)[0] <= 40.9e-6
+
+
+def test_a_population_of_other_pulses_is_refused_at_the_start() -> None:
+    slower = Population.estimate(SPEC).model_copy(update={"pulse_width": 5e-3})
+    with pytest.raises(PopulationError, match=r"pulse_width = 0\.005 s, but 0\.002 s on none"):
+        Adaptive(population=slower).start(SPEC, np.array([40e-6]), 1e-6)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "named"),
     [
@@ -293,6 +317,16 @@ def test_worse_readings_make_the_adaptive_policy_stay_farther_inside() -> None:
         (lambda: Adaptive(sure=1.0), OutOfRangeError, "sure"),
         (lambda: Adaptive(hopeful=float("nan")), OutOfRangeError, "hopeful"),
         (lambda: Adaptive(most_reads=0), OutOfRangeError, "most_reads"),
+        (lambda: Adaptive(sure=0.0), OutOfRangeError, "sure"),
+        (lambda: Adaptive(set_caution=0.5), OutOfRangeError, "set_caution = 0.5 times, allowed 1"),
+        (lambda: Adaptive(first_raise=0.0), OutOfRangeError, "first_raise = 0 V"),
+        (lambda: Adaptive(gate_stop=float("inf")), OutOfRangeError, "gate_stop = inf V"),
+        (lambda: Adaptive(response=-1e-6), OutOfRangeError, "response = -1e-06 S"),
+        (lambda: Incremental(gate_step=0.0), OutOfRangeError, "gate_step = 0 V"),
+        (lambda: Incremental(reset_step=-0.05), OutOfRangeError, "reset_step = -0.05 V"),
+        (lambda: Incremental(set_amplitude=float("nan")), OutOfRangeError, "set_amplitude = nan V"),
+        (lambda: Incremental(step_back=-1.0), OutOfRangeError, "step_back = -1 steps"),
+        (lambda: Incremental(gate_start=5.0), OutOfRangeError, "gate_start = 5 V, allowed 0 to 4.5"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(

@@ -24,6 +24,7 @@ def test_a_population_comes_back_from_its_file_to_the_last_bit(tmp_path: Path) -
 
 def test_the_keys_of_the_file_carry_their_units() -> None:
     content = json.loads(Population.estimate(SPEC).to_json())
+    assert {"conductance_min_siemens", "conductance_max_siemens", "pulse_width_s"} <= set(content)
     assert {"reset_softness_siemens", "read_floor_siemens", "pause_s", "drift_spread_siemens"} <= set(content)
     assert {"origin_v", "level_siemens", "slope_siemens_per_v", "scatter_siemens"} <= set(content["set_line"])
 

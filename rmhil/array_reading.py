@@ -1,0 +1,169 @@
+"""Reading a region of a backend's arrays, and keeping what is known of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rmhil.array_view import ArrayView
+from rmhil.backend import Biases, Cells, Floats, Read, Status, Trace
+from rmhil.checks import whole_number
+from rmhil.errors import NotFiniteError, OutOfRangeError, OverRangeError, UnknownNameError
+from rmhil.program_report import Progress, VerifyReport
+from rmhil.units import Siemens
+from rmhil.write_verify.cell_run import CellRun, nothing_was_driven
+
+OnProblem = Literal["raise", "carry"]
+
+
+class ArrayReading(ArrayView):
+    """What a `rmhil.Crossbar` does without pulsing cells or multiplying: read, verify, sweep."""
+
+    def read(self, averages: int = 1, on_status: OnProblem = "raise") -> Floats:
+        """Read the conductance of every cell.
+
+        Args:
+            averages: readings averaged for one value.
+            on_status: `raise`, or `carry` on with NaN where a reading was at compliance or over range.
+
+        Returns:
+            S, of the crossbar's shape; routing resistance is removed.
+
+        Raises:
+            ConfigError, OutOfRangeError: another word, or averages that are no whole number; nothing was driven.
+            OverRangeError: a reading was at compliance or over range. All cells have been read, and the
+                valid readings are in `conductance`.
+        """
+        check_word("on_status", on_status)
+        run = self._read_cells(self._region.everything(), averages)
+        invalid = run.status != Status.NORMAL
+        if invalid.any() and on_status == "raise":
+            raise self._no_reading(int(invalid.sum()), len(run.cells))
+        return np.where(invalid, np.nan, run.conductance).reshape(self.shape)
+
+    def verify(self, target: ArrayLike, tolerance: Siemens = 2e-6, averages: int = 1) -> VerifyReport:
+        """Read cells and compare them with a target; nothing is pulsed.
+
+        Args:
+            target: S, as for `program`; NaN: the cell is not read.
+            tolerance: S.
+            averages: readings averaged for one value.
+
+        Raises:
+            ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
+        """
+        wanted = self._target(target)
+        check_tolerance(tolerance)
+        named = ~np.isnan(wanted)
+        run = self._read_cells(named, averages)
+        achieved, status = np.full(named.shape, np.nan), np.zeros(named.shape, dtype=np.int8)
+        achieved[named], status[named] = run.conductance, run.status
+        return VerifyReport(
+            target=self._region.shaped(wanted),
+            tolerance=tolerance,
+            achieved=self._region.shaped(achieved),
+            status=self._region.shaped(status),
+            provenance=self.spec.provenance,
+            seconds=run.seconds,
+        )
+
+    def sweep(self, bl: int, sl: int, biases: Biases, array: int = 0) -> Trace:
+        """Step one cell through biases; afterwards its conductance is not known until it is read.
+
+        Raises:
+            OutOfRangeError, NotFiniteError, ShapeError: nothing was driven.
+        """
+        one = self._region.part([bl], [sl], [array])
+        cell = one.cells(one.everything())
+        try:
+            trace = self._backend.sweep(cell, biases)
+        except BaseException as error:
+            if not nothing_was_driven(error):
+                self._forget(cell)
+            raise
+        self._forget(cell)
+        self._ledger.count_sweep(trace)
+        return trace
+
+    def check_target(self, target: ArrayLike, tolerance: Siemens = 2e-6) -> None:
+        """Refuse a target and a tolerance that `program` and `verify` would refuse; nothing is driven.
+
+        Args:
+            target: S, as for `program`.
+            tolerance: S.
+
+        Raises:
+            ShapeError, NotFiniteError, OutOfRangeError, ConfigError: as `program`.
+        """
+        self._target(target)
+        check_tolerance(tolerance)
+
+    def _target(self, target: ArrayLike) -> Floats:
+        wanted = self._region.to_map("target", target, np.float64)
+        infinite = int(np.isinf(wanted).sum())
+        if infinite:
+            raise NotFiniteError("target", infinite, wanted.size)
+        low, high = self.spec.conductance_min, self.spec.conductance_max
+        outside = wanted[(wanted < low) | (wanted > high)]
+        if outside.size:
+            raise OutOfRangeError(f"target ({outside.size} cells outside), first", outside[0], low, high, "S")
+        return wanted
+
+    def _read_cells(self, mask: NDArray[np.bool_], averages: int) -> CellRun:
+        run = self._run(mask, averages)
+        with self._kept(run):
+            for chosen in run.chunks():
+                run.take_reading(chosen)
+        return run
+
+    def _run(self, mask: NDArray[np.bool_], averages: int, progress: Progress | None = None, text: str = "") -> CellRun:
+        read = Read.default(self.spec, whole_number("averages", averages))
+        return CellRun(self._backend, self._ledger, self._region.cells(mask), read, progress, text)
+
+    @contextmanager
+    def _kept(self, run: CellRun) -> Iterator[None]:
+        """What a run shows is known afterwards, also if it breaks off; the backend is then made safe."""
+        try:
+            yield
+        except BaseException:
+            self._backend.safe()
+            raise
+        finally:
+            self._remember(run)
+
+    def _remember(self, run: CellRun) -> None:
+        touched = (run.reads > 0) | run.maybe_pulsed
+        known = np.where(run.status == Status.NORMAL, run.conductance, np.nan)
+        self._known[run.cells[touched].index] = known[touched]
+        self._memory.count_writes(run.cells[run.pulses.any(axis=0) | run.maybe_pulsed])
+
+    def _forget(self, cells: Cells) -> None:
+        self._known[cells.index] = np.nan
+        self._memory.count_writes(cells)
+
+    def _no_reading(self, count: int, total: int) -> OverRangeError:
+        return OverRangeError("verify reads", count, total, self.spec.limits.current, "A")
+
+
+def check_tolerance(tolerance: Siemens) -> None:
+    """Refuse a tolerance (S) that is not finite and above 0.
+
+    Raises:
+        OutOfRangeError: it is not.
+    """
+    if not 0 < tolerance < np.inf:  # written this way, NaN fails too
+        raise OutOfRangeError("tolerance", tolerance, 0, np.inf, "S")
+
+
+def check_word(name: str, word: str) -> None:
+    """Refuse a word that is none of `OnProblem`.
+
+    Raises:
+        UnknownNameError: it is none of them.
+    """
+    if word not in get_args(OnProblem):
+        raise UnknownNameError(name, word, get_args(OnProblem))
