@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from rmhil.backend import ArraySpec, Floats, Ints, Operation, Pulses, Status
 from rmhil.checks import whole_number
@@ -37,6 +37,7 @@ class AdaptiveState(PerCell):
         averages: readings averaged for each reading.
         target: S.
         literal: where the tolerance is finer than noise and drift: readings are then taken at their word.
+        most_reads: readings after one pulse; a cell that is still unsure then is pulsed.
         mean, variance: S and S^2, conductance of the cell, from all readings since its last pulse.
         normal: whether the last reading is valid.
         reads: readings since the last pulse.
@@ -56,6 +57,7 @@ class AdaptiveState(PerCell):
     averages: int
     target: Floats
     literal: Mask
+    most_reads: Ints
     mean: Floats
     variance: Floats
     normal: Mask
@@ -105,7 +107,8 @@ class Adaptive:
         gate_stop: V, highest gate voltage of a SET; well above the window.
         sure: 1, probability of being in tolerance at which a rested cell is done.
         hopeful: 1, probability at which a cell is worth another reading rather than a pulse.
-        most_reads: readings after one pulse; a cell that is still unsure then is pulsed.
+        most_reads: readings after one pulse; a cell that is still unsure then is pulsed. Where the tolerance asks for
+            more, twice as many are allowed as make a cell on its target sure.
         set_caution: 1, how many times worse it is to end above the target by a SET than below it.
         first_raise: V, by how much at least a pulse that was not answered is outdone by the next of its kind;
             doubled each time, so that a stuck cell is soon known.
@@ -155,6 +158,7 @@ class Adaptive:
             averages,
             target,
             literal=np.zeros(n, dtype=bool),
+            most_reads=np.full(n, self.most_reads),
             mean=np.full(n, np.nan),
             variance=np.full(n, np.nan),
             normal=np.ones(n, dtype=bool),
@@ -169,7 +173,18 @@ class Adaptive:
             unanswered=np.zeros(n, dtype=np.int64),
             silence=Silence.none(n),
         )
-        return replace(state, literal=tolerance < np.sqrt(state.noise(target) + state.drift(target)[1]))
+        needed = self._reads_in_the_middle(state)
+        literal = (tolerance < np.sqrt(state.noise(target) + state.drift(target)[1])) | (needed > _READS_WORTH)
+        allowed = np.where(literal, self.most_reads, np.maximum(self.most_reads, _READS_MARGIN * needed))
+        return replace(state, literal=literal, most_reads=allowed.astype(np.int64))
+
+    def _reads_in_the_middle(self, state: AdaptiveState) -> Floats:
+        """1: readings, one before the pause and the others after it, that make a cell on its target sure."""
+        noise, drift = state.noise(state.target), state.drift(state.target)[1]
+        enough = (state.tolerance / ndtri((1.0 + self.sure) / 2.0)) ** 2 - _AFTER**2 * drift  # S^2, of a belief
+        with np.errstate(divide="ignore"):
+            more = noise * (1.0 / np.maximum(enough, 0.0) - 1.0 / (noise + drift))
+        return 1.0 + np.ceil(np.maximum(more, 0.0))
 
     def judge(self, state: AdaptiveState, conductance: Floats, status: Ints) -> tuple[AdaptiveState, Ints]:
         """As `Policy.judge`: by the probability that the cell is in tolerance once it has rested."""
@@ -180,7 +195,7 @@ class Adaptive:
         hopeful = state.normal & (chance >= self.hopeful)
         verdict = np.full(len(off), Verdict.PULSE, dtype=np.int64)
         verdict[state.silence.both] = Verdict.STUCK
-        verdict[hopeful & state.rested & (state.reads < self.most_reads)] = Verdict.READ
+        verdict[hopeful & state.rested & (state.reads < state.most_reads)] = Verdict.READ
         verdict[hopeful & state.rested & (chance >= self.sure)] = Verdict.DONE
         rests = hopeful & ~state.rested
         verdict[rests] = Verdict.REST
@@ -299,6 +314,12 @@ def _after_reset(state: AdaptiveState, noise: Floats, fall: Floats, fell: Mask, 
 _AFTER = 0.4
 """1: drift that is allowed for after the pause, as a share of that during it. Drift goes with the logarithm of time:
 from some milliseconds to a second are two and a half decades, and this is one more."""
+
+_READS_MARGIN = 2
+"""1: a cell off its target needs more readings than one on it. Twice as many are allowed."""
+
+_READS_WORTH = 10
+"""1: where a cell on its target would need more readings than this, they are taken at their word."""
 
 _VISIBLE = 2.0
 """1: standard deviations by which a reading must differ from the one before for a pulse to count as answered."""

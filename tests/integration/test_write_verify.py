@@ -87,6 +87,18 @@ def test_the_incremental_policy_takes_tens_of_pulses_at_2_microsiemens_and_about
         assert low <= report.pulses_per_cell() <= high
 
 
+@pytest.mark.parametrize("seed", [7, 8])
+def test_a_tolerance_of_two_deviations_of_a_reading_is_reached_by_reading_more_often(
+    open_sim: Opener, seed: int
+) -> None:
+    """At the top of the window, a reading scatters by 0.25 uS."""
+    backend = open_sim(n_bl=24, n_sl=24, seed=seed)
+    report, truly, _ = programmed(backend, Adaptive(), tolerance=0.5e-6)
+    assert report.working_converged_fraction() >= 0.995
+    assert report.pulses_per_cell() <= 12.0
+    assert truly >= 0.99
+
+
 def test_the_adaptive_policy_takes_a_third_of_the_best_incremental_one_and_what_it_writes_holds(
     open_sim: Opener,
 ) -> None:
