@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
 JOBS ?= 2
 
-.PHONY: venv references demo test check format docs clean
+.PHONY: venv references clients demo test check format docs clean
 
 venv: $(VENV)/.installed
 
@@ -24,6 +24,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 # Independent solvers that integration tests and benchmarks compare with; needs apt's libcairo2-dev and pkg-config.
 references: venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[references]"
+
+# Public drivers of the B1500A, which integration tests run against the emulator; never part of the project's environment.
+clients:
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet qcodes==0.58.0 pymeasure==0.16.0 pyvisa-py==0.8.1
 
 demo: venv
 	$(BIN)/rmhil demo

@@ -232,13 +232,33 @@ class Chip:
         self, chosen: Selection, bias: Bias, state: torch.Tensor, time: torch.Tensor, averages: int, step: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         event = step_event(chosen.before.event, step)
-        noise = self._noise.of_cells(chosen.cell, chosen.keys, event, time, averages)
-        conductance = noise.add_(1.0).mul_(state.abs())
+        conductance = self._shown(chosen, state, time, averages, event)
         flowing, limited = current(self.preset, chosen.cell, conductance, bias)
         if self.curve is not None:
             flowing = self.curve.reading(flowing, conductance, bias)
         # What leaks into the BL does not come from the source.
         return flowing - chosen.leaking + self._noise.of_instrument(chosen.keys, event, averages), limited
+
+    def _shown(
+        self, chosen: Selection, state: torch.Tensor, time: torch.Tensor, averages: int, event: torch.Tensor
+    ) -> torch.Tensor:
+        """Conductances (S) that a reading sees of states (S)."""
+        noise = self._noise.of_cells(chosen.cell, chosen.keys, event, time, averages)
+        return noise.add_(1.0).mul_(state.abs())
+
+    def seen(self, chosen: Selection, time: torch.Tensor, averages: int | None, step: int) -> torch.Tensor:
+        """Conductances (S) of the chosen cells by a time (s), for an instrument with noise of its own.
+
+        Args:
+            chosen: the cells.
+            time: s on the clock, of each of them.
+            averages: readings averaged; None shows the cells as they are.
+            step: number of this reading within the transaction.
+        """
+        state = self._present(chosen, time)
+        if averages is None:
+            return state.abs()
+        return self._shown(chosen, state, time, averages, step_event(chosen.before.event, step))
 
     def read(
         self, chosen: Selection, bias: Bias, time: torch.Tensor, averages: int

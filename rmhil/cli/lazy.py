@@ -23,7 +23,7 @@ from rmhil.cli.signals import Terminated
 from rmhil.errors import ConfigError, RmhilError
 
 GROUP = "rmhil.commands"
-"""Entry points of this group are subcommands of other packages: functions with typer annotations."""
+"""Entry points of this group are subcommands of other packages: functions with typer annotations, or groups."""
 
 ARGUMENTS = "rmhil.arguments"
 """Key of the context's `meta` under which the arguments are found, as typed."""
@@ -40,7 +40,7 @@ class Source:
     function: str
 
     def short_help(self) -> str:
-        """First line of the function's docstring, without importing its module or the packages around it."""
+        """First line of its docstring, without importing its module or the packages around it."""
         package, *inner = self.module.split(".")
         spec = find_spec(package)
         folders = (spec.submodule_search_locations if spec is not None else None) or [""]
@@ -48,13 +48,16 @@ class Source:
             text = Path(folders[0], *inner).with_suffix(".py").read_text(encoding="utf-8")
         except (OSError, ValueError):  # ValueError: a module in no package
             text = ""
-        for node in ast.parse(text).body:
+        body = ast.parse(text).body
+        for node, following in zip(body, [*body[1:], None], strict=True):
             if isinstance(node, ast.FunctionDef) and node.name == self.function:
                 return (ast.get_docstring(node) or "").partition("\n")[0]
+            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == self.function:  # a group
+                return _text(following).partition("\n")[0]
         return f"(not found: {self.module}:{self.function})"
 
     def load(self, name: str) -> Any:  # noqa: ANN401 - the class of commands differs between versions of typer
-        """Import the function and make a command of it.
+        """Import the function and make a command of it; a `typer.Typer` is a group of commands already.
 
         Raises:
             ConfigError: it cannot be imported.
@@ -63,9 +66,20 @@ class Source:
             function = getattr(importlib.import_module(self.module), self.function)
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"the command {name!r} ({self.module}) cannot be loaded: {error}") from error
+        if isinstance(function, typer.Typer):
+            group = typer.main.get_command(function)
+            group.name = name
+            return group
         app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
         app.command(name=name)(function)
         return typer.main.get_command(app)
+
+
+def _text(node: ast.stmt | None) -> str:
+    """The string that a statement consists of, as the one below an attribute that says what it is."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return node.value.value
+    return ""
 
 
 OWN = {

@@ -1,0 +1,147 @@
+"""How an analyser is left: outputs at 0 V and switches open, whatever ends the program.
+
+A normal end, an exception, Ctrl-C, SIGTERM, SIGHUP, `close` and garbage collection are covered here. A process that is
+killed outright (`kill -9`) runs nothing: what was driven stays driven until the next start-up switches it off.
+"""
+
+from __future__ import annotations
+
+import atexit
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from loguru import logger
+
+from rmhil.bench.errors import InstrumentError, OutputsUnknownError
+from rmhil.bench.session import Session
+from rmhil.bench.wire import WireBroken
+
+ALL_OFF: Final = "CL"
+"""Answer of `*LRN? 0` where every switch is open. Source: pyHegel, answers of real instruments."""
+
+_ENDING: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a Python process without running its `finally` blocks."""
+
+
+class OutputGuard:
+    """Switches the outputs of one session off, once and for all when it is left.
+
+    Attributes:
+        left: whether the outputs are off and the link is closed.
+        driving: whether switches may be closed; the driver says so before it closes one.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._signals = EndingSignals()
+        self.left = False
+        self.driving = False
+
+    def arm(self) -> None:
+        """From now on, leave also at the end of the process, and at signals that would end it at once."""
+        self._signals.on()
+        atexit.register(self.leave)
+
+    def switch_off(self) -> None:
+        """Every output to 0 V, every switch open, and the instrument's own word for it.
+
+        Over the present link, or over a new one where that is broken or confused.
+
+        Raises:
+            OutputsUnknownError: neither got the answer that all is off.
+        """
+        with signals_held():
+            try:
+                _switch_off(self._session)
+                self.driving = False
+                return
+            except (InstrumentError, WireBroken) as error:
+                logger.warning("{}: switching off failed ({}); trying a new link", self._session.name, error)
+            try:
+                self._session.reopen()
+                _switch_off(self._session)
+                self.driving = False
+            except (InstrumentError, WireBroken) as error:
+                logger.critical("{}: outputs may still be driven: {}", self._session.name, error)
+                raise OutputsUnknownError(self._session.name, str(error)) from error
+
+    def leave(self) -> None:
+        """Switch off, and let go of the link. Idempotent.
+
+        Raises:
+            OutputsUnknownError: it could not be done; the link is closed all the same.
+        """
+        if self.left:
+            return
+        try:
+            with signals_held():
+                self.left = True
+                try:
+                    self.switch_off()
+                finally:
+                    self._session.close()
+        finally:
+            atexit.unregister(self.leave)
+            self._signals.off()
+
+
+def _switch_off(session: Session) -> None:
+    session.recover()
+    session.send("DZ")
+    session.send("CL")
+    answer = session.ask("*LRN? 0")
+    if answer != ALL_OFF:
+        raise OutputsUnknownError(session.name, f"*LRN? 0 answers {answer!r}")
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold Ctrl-C and requests to end back until the work inside is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, *_ENDING)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
+
+
+class EndingSignals:
+    """While it is on, SIGTERM and SIGHUP end the process the way `sys.exit` does, so that outputs are switched off.
+
+    A program that handles them itself keeps its own handlers; so does one that opens the analyser in a thread.
+    """
+
+    def __init__(self) -> None:
+        self._before: list[int] = []
+
+    def on(self) -> None:
+        """Handle those signals that nobody handles."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = [number for number in _ENDING if signal.getsignal(number) == signal.SIG_DFL]
+            for number in self._before:
+                signal.signal(number, _exit)
+
+    def off(self) -> None:
+        """Give back what is still handled here."""
+        if threading.current_thread() is threading.main_thread():
+            for number in self._before:
+                if signal.getsignal(number) is _exit:
+                    signal.signal(number, signal.SIG_DFL)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
