@@ -58,6 +58,7 @@ def bench_cell(
     from dataclasses import replace
 
     from rmhil.line_solver import one_thread
+    from sim_backend.characterise.page import number_rows
 
     from .experiments import Extent
 
@@ -70,7 +71,7 @@ def bench_cell(
         print_json(numbers | {"folder": out})
         return
     for title, found in numbers["measurements"].items():
-        print_facts(title, found)
+        print_facts(title, dict(number_rows(found)))
     output_console().print(
         f"{numbers['provenance']}: {numbers['messages']:,} messages to the analyser, results in {out}"
     )
@@ -101,13 +102,6 @@ def measure_cell(cell: OneCell, extent: Extent, out: Path, *, shown: bool) -> di
         numbers["messages"], _ = cell.analyser.traffic
         _write(numbers, out)
     return numbers
-
-
-def _short(value: object) -> object:
-    """Four digits of a number, as people read it; the file holds all of them."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_short(one)}" for name, one in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else value
 
 
 def _form(crossbar: Crossbar) -> dict[str, Any]:
