@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
 JOBS ?= 2
 
-.PHONY: venv references clients demo test check format docs clean
+.PHONY: regmap venv references clients demo test check format docs clean
 
 venv: $(VENV)/.installed
 
@@ -36,7 +36,12 @@ demo: venv
 test: venv
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
+# What follows from the register map, the board descriptions and the chips' numbers.
+regmap: venv
+	$(BIN)/python firmware/regmap/generate.py
+
 check: venv
+	$(BIN)/python firmware/regmap/generate.py --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -42,8 +42,11 @@ HISLIP_HEADER = struct.Struct("!2sBBIQ")
 
 SERVER = """
 import sys
+from loguru import logger
 from sim_backend.b1500a import emulate
-with emulate("10e3") as emulator:
+from sim_backend.b1500a.alert import ALERT
+logger.remove()  # as the command does: every message would be written to the terminal
+with emulate("10e3", alert=ALERT) as emulator:
     print(emulator.ports.socket, emulator.ports.hislip, flush=True)
     sys.stdin.read()
 """

@@ -88,6 +88,7 @@ def b1500a(
 
     Example: rmhil emulate b1500a --load 10e3 --socket 5025
     """
+    from sim_backend.b1500a.alert import ALERT
     from sim_backend.b1500a.dut.load import Terminals
     from sim_backend.b1500a.modules import DEFAULT_SLOTS
     from sim_backend.b1500a.server import emulate
@@ -106,6 +107,7 @@ def b1500a(
         timing=Timing(real_time_factor=real_time),
         seed=seed,
         ideal=ideal,
+        alert=ALERT,
     ) as emulator:
         print_facts("emulated B1500A", emulator.resources | {"load": emulator.load, "modules": emulator.modules})
         _serve(emulator, log)

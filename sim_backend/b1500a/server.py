@@ -12,6 +12,8 @@ from typing import Final, Self, TypeVar
 from weakref import WeakSet
 
 from rmhil.errors import BackendClosedError, BackendUnavailableError, ConfigError
+from rmhil.units import Seconds
+from sim_backend.b1500a.alert import event_loop
 from sim_backend.b1500a.dut.load import Terminals, load_of
 from sim_backend.b1500a.engine import Engine
 from sim_backend.b1500a.faults import Fault
@@ -109,11 +111,11 @@ class Emulator:
         engine: for what the other methods do not offer; touch it through `ask` only.
     """
 
-    def __init__(self, engine: Engine, *, host: str, ports: Ports) -> None:
+    def __init__(self, engine: Engine, *, host: str, ports: Ports, alert: Seconds = 0.0) -> None:
         self.engine = engine
         self._servers = Servers(engine, host)
         self._ports = ports
-        self._loop = asyncio.new_event_loop()
+        self._loop = event_loop(alert)
         self._started = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._serve, name="b1500a-emulator", daemon=True)
@@ -271,6 +273,7 @@ def emulate(
     seed: int = 0,
     ideal: bool = False,
     data_first: bool = False,
+    alert: Seconds = 0.0,
 ) -> Emulator:
     """Start an emulated B1500A in a thread.
 
@@ -285,6 +288,7 @@ def emulate(
         seed: of noise, errors of the converters, and the cell.
         ideal: whether converters show what is.
         data_first: which of the two buffers is read first.
+        alert: s for which its thread waits awake after a message; for a process that does nothing else.
 
     Raises:
         ConfigError: a port is in use, or a setting makes no sense.
@@ -293,4 +297,4 @@ def emulate(
     network = load_of(load, terminals, seed=seed) if isinstance(load, str) else load
     instrument = Instrument(Mainframe.of(slots), network, timing, seed=seed, ideal=ideal)
     instrument.buffers.data_first = data_first
-    return Emulator(Engine(instrument, seed=seed), host=host, ports=Ports(socket=socket, hislip=hislip)).start()
+    return Emulator(Engine(instrument, seed=seed), host=host, ports=Ports(socket, hislip), alert=alert).start()
