@@ -86,6 +86,8 @@ _FOUR_BYTE_STATUS: Final = (
     (Flags.OVER_RANGE, 3),
     (Flags.OWN_COMPLIANCE, 2),
     (Flags.OTHER_COMPLIANCE, 1),
+    (Flags.SEARCH_STOPPED, 7),
+    (Flags.SEARCH_FAILED, 6),
 )
 
 

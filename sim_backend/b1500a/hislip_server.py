@@ -16,7 +16,7 @@ from enum import IntEnum
 from typing import Final
 
 from rmhil.units import Seconds
-from sim_backend.b1500a.link import GRACE, Line, listener_name
+from sim_backend.b1500a.link import GRACE, Front, Line, listener_name
 
 _HEADER: Final = struct.Struct("!2sBBIQ")
 _PROLOGUE: Final = b"HS"
@@ -160,7 +160,7 @@ class Registry:
             self.line.release()
 
 
-class HislipFront(asyncio.Protocol):
+class HislipFront(Front):
     """One connection, synchronous or asynchronous, which its first message says.
 
     Args:
@@ -168,6 +168,7 @@ class HislipFront(asyncio.Protocol):
     """
 
     def __init__(self, registry: Registry) -> None:
+        super().__init__()
         self._registry = registry
         self._line = registry.line
         self._transport: asyncio.Transport | None = None
@@ -197,7 +198,7 @@ class HislipFront(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def data_received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
         """Bytes from the client."""
         self._buffer += data
         self._work()

@@ -16,6 +16,29 @@ GRACE: Final[Seconds] = 0.02
 """s that a new client waits for the one before it: its farewell may be handled after the other's greeting."""
 
 
+_SPACE: Final = 1 << 16
+"""Bytes that are read at once."""
+
+
+class Front(asyncio.BufferedProtocol):
+    """A connection that reads into a buffer of its own: `asyncio.Protocol` has 256 kB allocated for every message."""
+
+    def __init__(self) -> None:
+        self._space = bytearray(_SPACE)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where bytes from the client are put."""
+        return self._space
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many of them are there."""
+        self.received(bytes(memoryview(self._space)[:nbytes]))
+
+    def received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        raise NotImplementedError
+
+
 class Line:
     """The engine, and the client that has it."""
 

@@ -19,7 +19,7 @@ from sim_backend.b1500a.engine import Engine
 from sim_backend.b1500a.faults import Fault
 from sim_backend.b1500a.hislip_server import DEVICE, HislipFront, Registry
 from sim_backend.b1500a.instrument import Instrument, Output
-from sim_backend.b1500a.link import Line, port_error
+from sim_backend.b1500a.link import Front, Line, port_error
 from sim_backend.b1500a.modules import DEFAULT_SLOTS, Mainframe
 from sim_backend.b1500a.network import Network
 from sim_backend.b1500a.socket_server import SocketFront
@@ -73,7 +73,7 @@ class Servers:
         self._fronts.add(front)
         return front
 
-    async def _open(self, name: str, port: int | None, front: Callable[[], asyncio.Protocol]) -> int | None:
+    async def _open(self, name: str, port: int | None, front: Callable[[], Front]) -> int | None:
         if port is None:
             return None
         loop = asyncio.get_running_loop()

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from sim_backend.b1500a.link import GRACE, Line, listener_name
+from sim_backend.b1500a.link import GRACE, Front, Line, listener_name
 
 REFUSAL: Final = "ERROR: the B1500A emulator serves one client at a time, and {} is connected\r\n"
 
 
-class SocketFront(asyncio.Protocol):
+class SocketFront(Front):
     """One connection.
 
     Args:
@@ -22,6 +22,7 @@ class SocketFront(asyncio.Protocol):
     """
 
     def __init__(self, line: Line) -> None:
+        super().__init__()
         self._line = line
         self._transport: asyncio.Transport | None = None
         self._admitted = False
@@ -61,7 +62,7 @@ class SocketFront(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def data_received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
         """Bytes from the client."""
         transport = self._transport
         if not self._admitted or transport is None:

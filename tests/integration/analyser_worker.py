@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from rmhil.bench import (
@@ -20,6 +21,7 @@ STARTED, DRIVING = "started", "driving"
 
 def main(resource: str) -> None:
     """Everything that can be under way when a signal comes, again and again."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without it
     sys.stdout.write(f"{STARTED}\n")
     sys.stdout.flush()
     with B1500A.open(resource, WIRING) as analyser:

@@ -47,12 +47,22 @@ def wait_for(process: subprocess.Popen[str], line: str) -> None:
         assert found, process.communicate()
 
 
+def ended(process: subprocess.Popen[str]) -> str:
+    """What a program wrote to stderr until it ended; one that does not end by itself is killed."""
+    try:
+        return process.communicate(timeout=30.0)[1]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+
+
 def check_signal(emulator: Emulator, number: signal.Signals, delay: float, transport: str) -> None:
     process = program(emulator, transport)
     wait_for(process, STARTED)
     time.sleep(delay)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=30.0)
+    errors = ended(process)
     assert process.returncode != 0
     assert driven(emulator) == [], f"{number.name} after {delay:.3f} s: {errors}"
     assert "MAY STILL BE DRIVEN" not in errors
@@ -76,7 +86,7 @@ def test_a_second_ctrl_c_does_not_stop_the_switching_off(emulator: Emulator) -> 
     for _ in range(5):
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)
-    process.communicate(timeout=30.0)
+    ended(process)
     assert driven(emulator) == []
 
 
@@ -87,7 +97,7 @@ def test_a_process_that_was_killed_is_cleaned_up_after_by_the_next_start(emulato
     while not driven(emulator):
         time.sleep(0.01)
     process.kill()
-    process.communicate(timeout=30.0)
+    ended(process)
     with B1500A.open(emulator.resources["SOCKET"], WIRING):
         assert driven(emulator) == []
 
