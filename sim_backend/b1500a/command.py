@@ -109,7 +109,6 @@ def b1500a(
         ideal=ideal,
         alert=ALERT,
     ) as emulator:
-        print_facts("emulated B1500A", emulator.resources | {"load": emulator.load, "modules": emulator.modules})
         _serve(emulator, log)
 
 
@@ -119,8 +118,9 @@ def _check_log(log: Path | None) -> None:
 
 
 def _serve(emulator: Emulator, log: Path | None) -> None:
-    """Wait until somebody wants the end."""
+    """Say what there is, and wait until somebody wants the end, which may be at once."""
     try:
+        print_facts("emulated B1500A", emulator.resources | {"load": emulator.load, "modules": emulator.modules})
         stopped = threading.Event()
         while not stopped.wait(_LOOK):
             if not emulator.running:
