@@ -19,19 +19,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from provenance import provenance
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -210,12 +208,6 @@ def show(payload: Sequence[dict[str, Any]], stages: dict[str, float], batches: S
     CONSOLE.print(table)
 
 
-def processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, show, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -244,16 +236,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             bar.advance(shown)
     show(payload, stages, batches)
     content = {
-        "command": " ".join(["python benchmarks/board_link.py", *(sys.argv[1:] if argv is None else argv)]),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "machine": {
-            "processor": processor(),
-            "cores": len(os.sched_getaffinity(0)),
-            "load_before": load,
-            "platform": platform.platform(),
-        },
-        "versions": {name: version(name) for name in ("rmhil", "numpy", "pyserial")}
-        | {"python": platform.python_version()},
+        **provenance("board_link.py", ("rmhil", "numpy", "pyserial"), argv),
+        "load_before": load,
         "board_us_per_vector": BOARD_TIME * 1e6,
         "goal_vectors_per_s": GOAL,
         "payloads": payload,

@@ -17,24 +17,19 @@ many are truly in tolerance after their last reading as is asked of every policy
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cell_populations import Watched, fluctuating
 
 from rmhil import Crossbar
 from rmhil.crossbar import Outcome
 from rmhil.write_verify import Incremental
 from sim_backend import open_backend
 from sim_backend.presets import DevicePreset
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from cell_populations import Watched, fluctuating
 
 GATE_STEPS = (0.05, 0.08, 0.13, 0.21)
 RESET_STEPS = (0.02, 0.04, 0.08, 0.16)

@@ -13,16 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import platform
-import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from provenance import provenance
 from rich.console import Console
 from rich.table import Table
 
@@ -125,20 +123,6 @@ def many_arrays(repeats: int) -> dict[str, Any]:
     return {"arrays": MANY, "n_bl": n_bl, "n_sl": n_sl, "ms_per_array": 1e3 * seconds / MANY}
 
 
-def machine() -> dict[str, Any]:
-    """Where this runs, and with what."""
-    info = Path("/proc/cpuinfo")
-    models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return {
-        "command": " ".join(["python", *sys.argv]),
-        "processor": models[0] if models else platform.processor(),
-        "platform": platform.platform(),
-        "torch_threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "numpy", "scipy", "badcrossbar")},
-    }
-
-
 def show(rows: list[dict[str, Any]], title: str) -> None:
     table = Table(*rows[0], title=title)
     for row in rows:
@@ -153,7 +137,8 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.getLogger("badcrossbar").setLevel(logging.WARNING)
     results = {
-        "machine": machine(),
+        **provenance("line_network.py", ("torch", "numpy", "scipy", "badcrossbar")),
+        "torch_threads": torch.get_num_threads(),
         "vectors": VECTORS,
         "against_badcrossbar": [against_badcrossbar(n, wire, arguments.repeats) for n, wire in CASES],
         "one_changed_cell": [one_cell(n, wire, arguments.repeats) for n, wire in CASES if n >= 128],

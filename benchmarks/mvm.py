@@ -13,17 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from provenance import provenance
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -142,28 +139,6 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
     CONSOLE.print(table)
 
 
-def machine(device: str) -> dict[str, Any]:
-    """What the figures belong to."""
-    facts: dict[str, Any] = {
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "platform": platform.platform(),
-    }
-    if device.startswith("cuda"):
-        facts["gpu"] = torch.cuda.get_device_name(device)
-    return facts
-
-
-def processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, show, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -175,12 +150,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     rows = campaign(options.size, options.threads, options.device, options.calls)
     show(rows)
-    packages = {name: version(name) for name in ("rmhil", "torch", "numpy")}
     content = {
-        "command": " ".join(["python benchmarks/mvm.py", *(sys.argv[1:] if argv is None else argv)]),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "machine": machine(options.device),
-        "versions": packages | {"python": platform.python_version()},
+        **provenance("mvm.py", ("rmhil", "torch", "numpy"), argv),
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "device": torch.cuda.get_device_name(options.device) if options.device.startswith("cuda") else "cpu",
         "size": options.size,
         "rows": rows,
     }

@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,15 +26,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from olivetti_summary import summarise, table_of
 from rich.console import Console
 from rich.progress import Progress
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from olivetti_summary import summarise, table_of  # noqa: E402
-
-RESULTS = HERE / "results" / "olivetti.json"
+RESULTS = Path(__file__).parent / "results" / "olivetti.json"
 RUNS = Path("runs") / "olivetti"
 FORMAT = 1
 """Version of the layout of a run's file; another one is refused."""

@@ -15,19 +15,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from provenance import provenance
 from rich.console import Console
 from rich.table import Table
 
@@ -242,17 +241,6 @@ def show(model: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
     Console(width=120).print(table)
 
 
-def machine() -> dict[str, Any]:
-    """What it ran on."""
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return {
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(pages * size / 1e9, 1),
-        "threads": torch.get_num_threads(),
-    }
-
-
 def main() -> None:
     if sys.argv[1:2] == ["--one"]:
         arrays, sample, layer, batch = map(int, sys.argv[2:6])
@@ -271,10 +259,9 @@ def main() -> None:
     found = {mode: in_a_process_of_its_own(mode, model["arrays"], options) for mode in options.modes}
     show(model, found)
     content = {
-        "command": " ".join(["python benchmarks/scale.py", *sys.argv[1:]]),
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("rmhil", "numpy", "torch")}
-        | {"python": platform.python_version()},
+        **provenance("scale.py", ("rmhil", "numpy", "torch")),
+        "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
+        "threads": torch.get_num_threads(),
         "network": model,
         "modes": found,
     }

@@ -28,20 +28,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cell_populations import CASES, Watched, fluctuating
+from incremental_search import confirmed, search
+from provenance import provenance
 from rich.console import Console
 from rich.progress import Progress
+from write_verify_tables import render, show
 
 from rmhil import Crossbar
 from rmhil.backend import Floats
@@ -49,12 +50,6 @@ from rmhil.crossbar import Outcome, ProgramReport
 from rmhil.write_verify import Adaptive, AnyPolicy, Incremental
 from sim_backend import open_backend
 from sim_backend.presets import TAOX_180, DevicePreset
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from cell_populations import CASES, Watched, fluctuating
-from incremental_search import confirmed, search
-from write_verify_tables import render, show
 
 RESULTS = Path(__file__).parent / "results" / "write_verify.json"
 PILOT = 64
@@ -246,11 +241,8 @@ def main() -> None:
 def keep(out: Path, results: list[dict[str, Any]], whole: dict[str, Any], seconds: float) -> None:
     """Write results and tables."""
     content = {
-        "command": " ".join(["python benchmarks/write_verify.py", *sys.argv[1:]]),
+        **provenance("write_verify.py", ("rmhil", "numpy", "scipy", "torch")),
         "seconds": round(seconds),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "versions": {name: version(name) for name in ("rmhil", "numpy", "scipy", "torch")}
-        | {"python": platform.python_version()},
         "preset": TAOX_180.model_dump(mode="json"),
         "populations": {case.cells.name: unlike_the_preset(case.cells) for case in CASES},
         "whole_array": whole,

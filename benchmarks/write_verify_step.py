@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from provenance import provenance
 from rich.console import Console
 from rich.table import Table
 
@@ -171,10 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = campaign(options.steps, timing)
     show(found)
     content: dict[str, Any] = {
-        "command": " ".join(["python benchmarks/write_verify_step.py", *(sys.argv[1:] if argv is None else argv)]),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "versions": {name: version(name) for name in ("rmhil", "pyvisa", "pyvisa-py")}
-        | {"python": platform.python_version()},
+        **provenance("write_verify_step.py", ("rmhil", "pyvisa", "pyvisa-py"), argv),
         "steps": options.steps,
         "timing": asdict(timing),
         "drivers": {name: asdict(one) for name, one in found.items()},

@@ -20,9 +20,9 @@ SERVICE: Final = 64
 """Bits of the status byte."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """Bytes for the controller.
+    """Bytes for the controller; two are never the same one, whatever they say.
 
     Attributes:
         payload: with their terminator.

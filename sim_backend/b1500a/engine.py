@@ -86,7 +86,7 @@ class Engine:
         """What the controller would read now; it stays, and is logged once."""
         answers = self.instrument.buffers.waiting()
         for answer in answers:
-            if not any(answer is told for told in self._told):
+            if answer not in self._told:
                 self.log.add("<", self.instrument.clock, answer.payload)
         self._told = answers
         return answers
@@ -94,9 +94,13 @@ class Engine:
     def take(self) -> list[Answer]:
         """What the controller reads now."""
         answers = self.waiting()
+        self.taken()
+        return answers
+
+    def taken(self) -> None:
+        """The controller has read what was waiting."""
         self.instrument.buffers.clear()
         self._told = []
-        return answers
 
     def trigger(self) -> None:
         """An event that `PA` or `WS` waits for."""

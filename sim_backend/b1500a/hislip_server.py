@@ -13,9 +13,11 @@ import asyncio
 import struct
 from collections.abc import Callable
 from enum import IntEnum
+from itertools import groupby
 from typing import Final
 
 from rmhil.units import Seconds
+from sim_backend.b1500a.buffers import Answer
 from sim_backend.b1500a.link import GRACE, Front, Line, listener_name
 
 _HEADER: Final = struct.Struct("!2sBBIQ")
@@ -73,6 +75,10 @@ _TOO_LARGE: Final = 4
 """Codes of errors."""
 
 
+def _is_datum(answer: Answer) -> bool:
+    return answer.count > 0
+
+
 class Session:
     """The client's two connections.
 
@@ -114,21 +120,16 @@ class Session:
     def read_by_client(self, delivered: int) -> None:
         """Take note of the RMT-delivered flag."""
         if self.pushed and delivered & 1:
-            self.line.engine.take()
-        self.pushed = False if delivered & 1 else self.pushed
+            self.line.engine.taken()
+            self.pushed = False
 
     def push(self) -> None:
         """Send what there is to read; an answer is one message, whatever its number of lines."""
         front, answers = self.synchronous, self.line.engine.waiting()
         if front is None or not answers:
             return
-        data = b"".join(answer.payload for answer in answers if answer.count)
-        queries = [answer.payload for answer in answers if not answer.count]
-        parts = [part for part in (data, *queries) if part]
-        if not self.line.engine.instrument.buffers.data_first:
-            parts.reverse()
-        for part in parts:
-            front.send_data(part, self.message, self.largest)
+        for _, part in groupby(answers, key=_is_datum):
+            front.send_data(b"".join([answer.payload for answer in part]), self.message, self.largest)
         self.pushed = True
 
     def close(self) -> None:
@@ -213,10 +214,11 @@ class HislipFront(Front):
             if length > _LARGEST:
                 self._fail(_BAD_HEADER, f"a message of {length} bytes; {_LARGEST} are taken")
                 return
-            if len(self._buffer) < _HEADER.size + length:
+            end = _HEADER.size + length
+            if len(self._buffer) < end:
                 return
-            payload = bytes(self._buffer[_HEADER.size : _HEADER.size + length])
-            del self._buffer[: _HEADER.size + length]
+            payload = bytes(memoryview(self._buffer)[_HEADER.size : end])
+            del self._buffer[:end]
             self._handle(kind, control, parameter, payload)
 
     def _handle(self, kind: int, control: int, parameter: int, payload: bytes) -> None:

@@ -36,6 +36,13 @@ class Stair:
     power: Watts | None = None
     base: float | None = None
 
+    def pulse_to(self, peak: float) -> Step:
+        """One of its pulses, to that level (V or A)."""
+        return Step(
+            channel=self.channel, kind=self.kind, range_code=self.range_code, base=self.base or 0.0, peak=peak,
+            compliance=self.compliance,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

@@ -91,10 +91,7 @@ def pulsed_sweep_source(
         steps=steps, compliance=compliance, power=power, base=base,
     )  # fmt: skip
     for peak in (start, stop):
-        checked_step(
-            instrument,
-            Step(channel=number, kind=stair.kind, range_code=code, base=base, peak=peak, compliance=compliance),
-        )
+        checked_step(instrument, stair.pulse_to(peak))
     if place == 1:
         instrument.settings.multi_stairs.clear()
     instrument.settings.multi_stairs[place] = stair
@@ -194,7 +191,7 @@ def multi_sweep(instrument: Instrument, channels: Sequence[int]) -> None:
     sources = [SteppedSource(instrument.live_smu(one.channel), one, levels(one, mode, steps)) for one in stairs]
     swept = {one.channel for one in stairs}
     constant = [one for _, one in sorted(settings.multi_pulsed.items()) if one.channel not in swept]
-    first = [_step(stair) for stair in stairs]
+    first = [stair.pulse_to(stair.start) for stair in stairs]
     pulsed = _prepare(instrument, [*first, *constant])
     data: list[Datum] = []
     stopped = False
@@ -209,10 +206,3 @@ def multi_sweep(instrument: Instrument, channels: Sequence[int]) -> None:
             data += readings
         data += source_data(instrument, sources, number)
     instrument.put(data)
-
-
-def _step(stair: Stair) -> Step:
-    return Step(
-        channel=stair.channel, kind=stair.kind, range_code=stair.range_code, base=stair.base or 0.0, peak=stair.start,
-        compliance=stair.compliance,
-    )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from sim_backend.b1500a.channel import Smu, Spgu
 from sim_backend.b1500a.commands.registry import CHANNEL, OPTIONAL_RANGE, OPTIONAL_REAL, RANGE, VOLTAGE, Table
@@ -85,9 +85,9 @@ def recover(instrument: Instrument, *channels: int) -> None:
             instrument.force(smu, remembered)
 
 
-@TABLE.add("DV", takes=_SOURCE)
-def force_voltage(
+def _force(
     instrument: Instrument,
+    kind: Literal["V", "I"],
     channel: int,
     code: int,
     value: float,
@@ -95,48 +95,39 @@ def force_voltage(
     polarity: int | None,
     compliance_range: int | None,
 ) -> None:
-    """Force a voltage (V) up to a current (A)."""
     smu = instrument.live_smu(channel)
-    force = instrument.checked_force(smu, "V", code, value, compliance, polarity or 0, compliance_range)
+    force = instrument.checked_force(smu, kind, code, value, compliance, polarity or 0, compliance_range)
     smu.remembered = None
     instrument.force(smu, force)
+
+
+def _force_timed(instrument: Instrument, kind: Literal["V", "I"], channel: int, *values: float) -> None:
+    if instrument.settings.fmt[0] in TIMELESS:
+        raise Refused(UNDEFINED_COMMAND)
+    time = stamp(instrument, instrument.live_smu(channel).number)
+    _force(instrument, kind, channel, *values)  # type: ignore[arg-type]
+    instrument.put([time])
+
+
+@TABLE.add("DV", takes=_SOURCE)
+def force_voltage(instrument: Instrument, *values: float) -> None:
+    """Force a voltage (V) up to a current (A)."""
+    _force(instrument, "V", *values)  # type: ignore[arg-type]
 
 
 @TABLE.add("DI", takes=_SOURCE)
-def force_current(
-    instrument: Instrument,
-    channel: int,
-    code: int,
-    value: float,
-    compliance: float | None,
-    polarity: int | None,
-    compliance_range: int | None,
-) -> None:
+def force_current(instrument: Instrument, *values: float) -> None:
     """Force a current (A) up to a voltage (V)."""
-    smu = instrument.live_smu(channel)
-    force = instrument.checked_force(smu, "I", code, value, compliance, polarity or 0, compliance_range)
-    smu.remembered = None
-    instrument.force(smu, force)
+    _force(instrument, "I", *values)  # type: ignore[arg-type]
 
 
 @TABLE.add("TDV", takes=_SOURCE)
-def force_voltage_timed(instrument: Instrument, channel: int, *values: float | None) -> None:
+def force_voltage_timed(instrument: Instrument, channel: int, *values: float) -> None:
     """`DV`, and the time at which it began."""
-    _refuse_timeless(instrument)
-    time = stamp(instrument, instrument.live_smu(channel).number)
-    force_voltage(instrument, channel, *values)
-    instrument.put([time])
+    _force_timed(instrument, "V", channel, *values)
 
 
 @TABLE.add("TDI", takes=_SOURCE)
-def force_current_timed(instrument: Instrument, channel: int, *values: float | None) -> None:
+def force_current_timed(instrument: Instrument, channel: int, *values: float) -> None:
     """`DI`, and the time at which it began."""
-    _refuse_timeless(instrument)
-    time = stamp(instrument, instrument.live_smu(channel).number)
-    force_current(instrument, channel, *values)
-    instrument.put([time])
-
-
-def _refuse_timeless(instrument: Instrument) -> None:
-    if instrument.settings.fmt[0] in TIMELESS:
-        raise Refused(UNDEFINED_COMMAND)
+    _force_timed(instrument, "I", channel, *values)

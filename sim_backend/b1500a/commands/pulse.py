@@ -184,11 +184,7 @@ def pulsed_sweep(instrument: Instrument, channels: Sequence[int]) -> None:
         raise Refused(NOT_SET_UP)
     smu = instrument.live_smu(stair.channel)
     source = SteppedSource(smu, replace(stair, power=None), levels(stair, stair.mode, stair.steps))
-    at_base = Step(
-        channel=stair.channel, kind=stair.kind, range_code=stair.range_code, base=stair.base, peak=stair.stop,
-        compliance=stair.compliance,
-    )  # fmt: skip
-    _rest_at(instrument, smu, at_base)
+    _rest_at(instrument, smu, stair.pulse_to(stair.stop))
     instrument.wait(instrument.settings.pulse.hold)
     data: list[Datum] = []
     stopped = False

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
+import cell_populations as populations
+import incremental_search as search
 import numpy as np
 import pytest
 
@@ -15,22 +12,6 @@ from rmhil.backend import Limits
 from rmhil.write_verify import Incremental
 from sim_backend import open_backend
 from sim_backend.presets import TAOX_180, DevicePreset
-
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-
-
-def loaded(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-populations = loaded("cell_populations")  # first: the search imports it
-search = loaded("incremental_search")
 
 
 def answered_by(monkeypatch: pytest.MonkeyPatch, verified: float) -> list[Incremental]:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import olivetti
 import pytest
 
 from .test_olivetti_summary import run
 
 
-@pytest.fixture(scope="module")
-def olivetti() -> ModuleType:
-    path = Path(__file__).parents[3] / "benchmarks" / "olivetti.py"
-    spec = importlib.util.spec_from_file_location("olivetti", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["olivetti"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def folder(olivetti: ModuleType, tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """Three runs of group 0, as they are made now."""
     out = tmp_path / "runs"
     out.mkdir()
@@ -41,26 +27,24 @@ def change(path: Path, **changes: Any) -> None:  # noqa: ANN401
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def summary(olivetti: ModuleType, folder: Path, *arguments: str) -> dict[str, Any]:
+def summary(folder: Path, *arguments: str) -> dict[str, Any]:
     results = folder.parent / "results.json"
     olivetti.main(["--out", str(folder), "--results", str(results), *arguments])
     return dict(json.loads(results.read_text()))
 
 
-def test_only_the_runs_asked_for_are_summarised(olivetti: ModuleType, folder: Path) -> None:
-    assert summary(olivetti, folder, "--summary-only")["folds"] == [0, 1, 2]
-    assert summary(olivetti, folder, "--summary-only", "--folds", "1", "2")["folds"] == [1, 2]
-    assert summary(olivetti, folder, "--summary-only", "--folds", "1", "4")["folds"] == [1]
+def test_only_the_runs_asked_for_are_summarised(folder: Path) -> None:
+    assert summary(folder, "--summary-only")["folds"] == [0, 1, 2]
+    assert summary(folder, "--summary-only", "--folds", "1", "2")["folds"] == [1, 2]
+    assert summary(folder, "--summary-only", "--folds", "1", "4")["folds"] == [1]
     with pytest.raises(SystemExit):
-        summary(olivetti, folder, "--summary-only", "--groups", "5")
+        summary(folder, "--summary-only", "--groups", "5")
 
 
-def test_runs_that_are_there_are_not_repeated(
-    olivetti: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_that_are_there_are_not_repeated(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(olivetti, "ProcessPoolExecutor", None)
     asked = ("--groups", "0", "--folds", "0", "2", "--seeds", "0")
-    assert summary(olivetti, folder, *asked)["runs"] == 2
+    assert summary(folder, *asked)["runs"] == 2
 
 
 @pytest.mark.parametrize("arguments", [["--summary-only"], []], ids=["summary", "run"])
@@ -75,7 +59,6 @@ def test_runs_that_are_there_are_not_repeated(
     ],
 )
 def test_runs_made_otherwise_are_refused_before_any_is_made(
-    olivetti: ModuleType,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -87,21 +70,19 @@ def test_runs_made_otherwise_are_refused_before_any_is_made(
     name = olivetti.Case(0, 1, 0).file_name
     change(folder / name, **changes)
     with pytest.raises(SystemExit) as ended:
-        summary(olivetti, folder, *arguments)
+        summary(folder, *arguments)
     told = capsys.readouterr().err
     assert ended.value.code == 2
     assert name in told
     assert message in told
     assert not (folder.parent / "results.json").exists()
-    assert summary(olivetti, folder, "--summary-only", "--folds", "0", "2")["runs"] == 2
+    assert summary(folder, "--summary-only", "--folds", "0", "2")["runs"] == 2
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{"])
-def test_a_damaged_run_is_named(
-    olivetti: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str], content: str
-) -> None:
+def test_a_damaged_run_is_named(folder: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
     name = olivetti.Case(0, 2, 0).file_name
     (folder / name).write_text(content)
     with pytest.raises(SystemExit):
-        summary(olivetti, folder, "--summary-only")
+        summary(folder, "--summary-only")
     assert name in capsys.readouterr().err

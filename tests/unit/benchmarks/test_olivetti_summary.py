@@ -1,26 +1,13 @@
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import olivetti_summary
 import pytest
 
 METHODS = ("digital float", "RM-DLoRA", "full skip")
 STAGES = ("learn", "unlearn", "continual")
 PEOPLE = 6
-
-
-@pytest.fixture(scope="module")
-def summary_module() -> ModuleType:
-    path = Path(__file__).parents[3] / "benchmarks" / "olivetti_summary.py"
-    spec = importlib.util.spec_from_file_location("olivetti_summary", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(group: int, fold: int, seed: int, wrong: dict[tuple[str, str], list[int]]) -> dict[str, Any]:
@@ -46,12 +33,12 @@ def run(group: int, fold: int, seed: int, wrong: dict[tuple[str, str], list[int]
     }  # fmt: skip
 
 
-def test_differences_are_paired_and_averaged_over_photographs(summary_module: ModuleType) -> None:
+def test_differences_are_paired_and_averaged_over_photographs() -> None:
     runs = [
         run(0, 0, 0, {("RM-DLoRA", "learn"): [0], ("digital float", "learn"): [0]}),
         run(0, 1, 0, {("RM-DLoRA", "learn"): [0, 1]}),
     ]
-    found = summary_module.summarise(runs)
+    found = olivetti_summary.summarise(runs)
     assert found["accuracy"]["RM-DLoRA"]["learn"]["kept"]["mean"] == pytest.approx(13 / 16)
     difference = found["difference"]["RM-DLoRA"]["learn"]["kept"]
     assert difference["mean"] == pytest.approx(-2 / 16)
@@ -60,37 +47,37 @@ def test_differences_are_paired_and_averaged_over_photographs(summary_module: Mo
     assert found["difference"]["full skip"]["unlearn"]["kept"]["ci95"] == [0, 0]
 
 
-def test_seeds_of_one_photograph_are_one_cluster(summary_module: ModuleType) -> None:
+def test_seeds_of_one_photograph_are_one_cluster() -> None:
     """Repeating the same outcome with other seeds says nothing more about photographs."""
     wrong = {("RM-DLoRA", "learn"): [0, 3]}
-    once = summary_module.summarise([run(0, 0, 0, wrong)])
-    thrice = summary_module.summarise([run(0, 0, seed, wrong) for seed in range(3)])
+    once = olivetti_summary.summarise([run(0, 0, 0, wrong)])
+    thrice = olivetti_summary.summarise([run(0, 0, seed, wrong) for seed in range(3)])
     assert once["difference"] == thrice["difference"]
     assert once["photographs"] == thrice["photographs"] == 12
 
 
-def test_photographs_of_one_training_may_be_one_cluster_too(summary_module: ModuleType) -> None:
+def test_photographs_of_one_training_may_be_one_cluster_too() -> None:
     runs = [run(0, fold, 0, {("RM-DLoRA", "learn"): list(range(12))} if fold else {}) for fold in range(4)]
-    found = summary_module.summarise(runs)["difference"]["RM-DLoRA"]["learn"]["kept"]
+    found = olivetti_summary.summarise(runs)["difference"]["RM-DLoRA"]["learn"]["kept"]
     low, high = found["ci95"]
     wide_low, wide_high = found["ci95_by_split"]
     assert wide_low < low
     assert high < wide_high
 
 
-def test_the_table_says_what_was_met(summary_module: ModuleType) -> None:
+def test_the_table_says_what_was_met() -> None:
     everyone_forgets = {(method, stage): [4, 5] for method in METHODS for stage in ("unlearn", "continual")}
-    good = summary_module.table_of(summary_module.summarise([run(0, 0, 0, everyone_forgets)]))
+    good = olivetti_summary.table_of(olivetti_summary.summarise([run(0, 0, 0, everyone_forgets)]))
     assert good.count(": met.") == 3
-    bad = summary_module.table_of(summary_module.summarise([run(0, 0, 0, {("RM-DLoRA", "continual"): [10, 0]})]))
+    bad = olivetti_summary.table_of(olivetti_summary.summarise([run(0, 0, 0, {("RM-DLoRA", "continual"): [10, 0]})]))
     assert bad.count("NOT met.") == 3
     assert "| full skip/unlearn | 10 | 20 | 10 | 1.5 |" in bad
 
 
-def test_the_table_shows_the_more_cautious_interval_of_rm_dlora_too(summary_module: ModuleType) -> None:
+def test_the_table_shows_the_more_cautious_interval_of_rm_dlora_too() -> None:
     runs = [run(0, fold, 0, {("RM-DLoRA", "learn"): list(range(12))} if fold else {}) for fold in range(4)]
-    summary = summary_module.summarise(runs)
-    text = summary_module.table_of(summary)
+    summary = olivetti_summary.summarise(runs)
+    text = olivetti_summary.table_of(summary)
     found = summary["difference"]["RM-DLoRA"]["learn"]["kept"]
     low, high = (100 * end for end in found["ci95_by_split"])
     assert f"| RM-DLoRA | learn | -75.0 [{100 * found['ci95'][0]:+.1f}, " in text
@@ -99,7 +86,7 @@ def test_the_table_shows_the_more_cautious_interval_of_rm_dlora_too(summary_modu
     assert all("] [" not in line for line in text.splitlines() if line.startswith("| full skip"))
 
 
-def test_pulses_and_reads_are_kept_under_a_name_that_says_so(summary_module: ModuleType) -> None:
-    found = summary_module.summarise([run(0, 0, 0, {})])
+def test_pulses_and_reads_are_kept_under_a_name_that_says_so() -> None:
+    found = olivetti_summary.summarise([run(0, 0, 0, {})])
     assert found["writes"]["full skip/unlearn"]["set_and_reset_pulses"] == 20
     assert "cells_pulsed" not in found

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
+import scale
 
 
-@pytest.fixture(scope="module")
-def scale() -> ModuleType:
-    path = Path(__file__).parents[3] / "benchmarks" / "scale.py"
-    spec = importlib.util.spec_from_file_location("scale", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["scale"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_network_has_the_published_number_of_weights(scale: ModuleType) -> None:
+def test_the_network_has_the_published_number_of_weights() -> None:
     layers = scale.network()
     assert sum(groups * outputs * inputs for groups, outputs, inputs in layers.values()) == 101_544_960
     fully_connected = [scale.tiles(matrix) for name, matrix in layers.items() if ".fc" in name]
@@ -30,7 +14,7 @@ def test_the_network_has_the_published_number_of_weights(scale: ModuleType) -> N
     assert sum(map(len, fully_connected)) == 2 * 3456  # 3,456 with one cell a weight
 
 
-def test_full_arrays_and_small_tiles_are_placed_without_waste(scale: ModuleType) -> None:
+def test_full_arrays_and_small_tiles_are_placed_without_waste() -> None:
     layers = {name: matrix for name, matrix in scale.network().items() if name.startswith("0.")}
     placed = scale.placed(layers)
     assert placed["weights"] == 8_295_168
@@ -38,7 +22,7 @@ def test_full_arrays_and_small_tiles_are_placed_without_waste(scale: ModuleType)
     assert placed["arrays"] == 288 + 288 + 432 + 6  # fc1, fc2, modulation; 128 channels of the convolution an array
 
 
-def test_what_is_worked_out_follows_from_what_was_measured(scale: ModuleType) -> None:
+def test_what_is_worked_out_follows_from_what_was_measured() -> None:
     found = {
         "cells": 3600 * 1000,
         "programming": {"cells_per_s": 500.0},

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+import write_verify_step
 
-from benchmarks import write_verify_step
 from sim_backend.b1500a import Timing
 
 

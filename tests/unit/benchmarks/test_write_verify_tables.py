@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import write_verify_tables as tables
 
-from tests.unit.benchmarks.test_incremental_search import BENCHMARKS, loaded
-
-tables = loaded("write_verify_tables")
-RESULTS = BENCHMARKS / "results" / "write_verify.json"
+RESULTS = Path(tables.__file__).parent / "results" / "write_verify.json"
 
 
 def row(policy: str, pulses: float, cost: float, **more: Any) -> dict[str, Any]:  # noqa: ANN401
