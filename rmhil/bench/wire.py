@@ -144,8 +144,7 @@ def resources_seen(library: str = DEFAULT_LIBRARY) -> list[str]:
     """The names that VISA lists by itself; sockets and gateways are never among them."""
     import pyvisa
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of discovery helpers that are not installed
+    with _quiet():
         try:
             return list(pyvisa.ResourceManager(library).list_resources("?*"))
         except Exception:
@@ -190,7 +189,7 @@ def _translated() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """VISA's warnings about a read that ended by its count are its normal case here."""
+    """VISA warns of reads that end by their count, the normal case here, and of discovery helpers that are missing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -12,7 +12,8 @@ from rmhil.errors import OutOfRangeError
 from rmhil.units import Volts
 
 SET_AMPLITUDE: Volts = 2.0
-"""V on the BL during a SET, of every policy and of the pilot unless told otherwise (estimate, range 1.5 to 2.5)."""
+"""V on the BL during a SET, of every policy and of the pilot unless told otherwise: enough for the slowest cell, so
+that the gate alone sets the level (estimate, range 1.5 to 2.5)."""
 
 
 def check_settings(policy: object, units: Mapping[str, str], zero: bool = False) -> None:

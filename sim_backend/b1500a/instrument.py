@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from rmhil.bench.flex.facts import VOLTAGE_RANGES
+from rmhil.bench.flex.facts import VOLTAGE_RANGES, current_range
 from rmhil.units import Seconds, Volts
 from sim_backend.b1500a.adc import Converter
 from sim_backend.b1500a.buffers import ERROR, INTERLOCK, READY, SERVICE, UNREAD, WAITING, Buffers
@@ -221,7 +221,7 @@ class Instrument:
         return force
 
     def _full(self, smu: Smu, kind: str, code: int) -> float:
-        return VOLTAGE_RANGES[abs(code)] if kind == "V" else 10.0 ** (abs(code) - 20)
+        return VOLTAGE_RANGES[abs(code)] if kind == "V" else current_range(abs(code))
 
     def _compliance_code(self, smu: Smu, kind: str, compliance: float, wanted: int | None) -> int:
         if kind == "V":

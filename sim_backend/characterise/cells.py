@@ -14,11 +14,8 @@ from rmhil.backend import Backend, Cells, Floats, Operation, Pulses, Read
 from rmhil.crossbar import Crossbar
 from rmhil.errors import ConfigError
 from rmhil.units import Volts
+from rmhil.write_verify.levels import SET_AMPLITUDE
 from sim_backend.fit.pulsing import reset_until_low, transact
-
-SET_AMPLITUDE: Final[Volts] = 2.0
-"""V on the BL during a SET: enough for the slowest cell, so that the gate alone sets the level (estimate, range 1.5 to
-2.5, as that of the policies)."""
 
 RESET_AMPLITUDE: Final[Volts] = 2.4
 """V of a RESET that is meant to go all the way: beyond the whole ramp of a gradual RESET (estimate, range 2 to 3)."""
