@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rmhil.checks import whole_number
 from rmhil.cli import options
 from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
 from rmhil.cli.session import Place, command_line
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from .task import StagedTask
 
 _WORKLOAD = "Workload"
+
+PICTURES = 36
+"""Test pictures on instruments, where each takes the array some tenths of a second."""
 
 DEFAULT_SEED = 0
 
@@ -54,6 +59,38 @@ def demo(
             "--fold", rich_help_panel=_WORKLOAD, show_default=False, help="Which fifth of the samples is for testing."
         ),
     ] = None,
+    pictures: Annotated[
+        int | None,
+        typer.Option(
+            "--pictures",
+            rich_help_panel=_WORKLOAD,
+            show_default=False,
+            help="Test pictures that accuracy is measured on, at least one a class. Default: all in simulation, "
+            f"{PICTURES} on instruments.",
+        ),
+    ] = None,
+    array_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--in-the-loop",
+            min=0,
+            metavar="STEPS",
+            rich_help_panel=_WORKLOAD,
+            show_default=False,
+            help="Steps of each adapter's training that drive the array; the others compute with the measured map. "
+            "Default: all in simulation, 0 on instruments.",
+        ),
+    ] = None,
+    comparisons: Annotated[
+        bool | None,
+        typer.Option(
+            "--comparisons/--no-comparisons",
+            rich_help_panel=_WORKLOAD,
+            show_default=False,
+            help="Full reprogramming, and pulses against tolerance, which write the array again and again. Default: in "
+            "simulation only.",
+        ),
+    ] = None,
     backend: options.BackendName = None,
     config: options.ConfigFile = None,
     seed: options.Seed = None,
@@ -65,7 +102,9 @@ def demo(
 
     Five classes are learnt by a float model, which is programmed to the array. Then one class is forgotten and another
     one learnt, by adapters alone. Beside it: the same on the float model, the bare array, and full reprogramming. The
-    run directory keeps everything; `rmhil infer --run latest` runs the network again.
+    run directory keeps everything; `rmhil infer --run latest` runs the network again. Where cells are written one at
+    a time, on a bench or its twin, accuracy is measured on fewer pictures, adapters are trained on the measured map,
+    and the array is written once; the options of the workload ask for more.
 
     Example: rmhil demo --workload digits --seed 7
     """
@@ -73,20 +112,27 @@ def demo(
     from rmhil.workload import find_workload
 
     started = perf_counter()
+    if pictures is not None:
+        whole_number("pictures", pictures)
     chosen = {name: value for name, value in (("group", group), ("fold", fold)) if value is not None}
     drawn = DEFAULT_SEED if seed is None else seed
     task: Any = find_workload(workload).load(drawn, **chosen)
     choice = Place(backend=backend, config=config, seed=seed, run=None, out=out).choice
     with choice.open() as opened:
         _check_fits(task, opened)
+        extent = _extent(opened, pictures, array_steps, comparisons)
+        task = task if extent.pictures is None else task.with_pictures(extent.pictures)
         run = Run.create(
             out, command=command_line(ctx), backend_spec=opened.spec, seed=drawn,
-            config={SECTION: choice.entry(), "workload": task.workload, "options": task.options, "recipe": task.recipe},
+            config={
+                SECTION: choice.entry(), "workload": task.workload, "options": task.options, "recipe": task.recipe,
+                "extent": asdict(extent),
+            },
         )  # fmt: skip
         choice.keep_config(run)
         # The operations of this network take microseconds: on a busy machine a second thread was 25 times slower.
         with run, one_thread():
-            results = _main_job(task, opened, run, shown=not as_json)
+            results = _main_job(task, opened, run, extent, shown=not as_json)
     written = _report(run) if report else None
     seconds = perf_counter() - started
     if as_json:
@@ -108,7 +154,32 @@ def _check_fits(task: StagedTask, backend: Backend) -> None:
     placed(task, [Crossbar(backend)])
 
 
-def _main_job(task: StagedTask, backend: Backend, run: Run, *, shown: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of the job is done on the array.
+
+    Attributes:
+        pictures: test pictures; None means all.
+        array_steps: as in `rmhil.adapt.TrainOptions`.
+        comparisons: whether the array is written again for comparison.
+    """
+
+    pictures: int | None
+    array_steps: int | None
+    comparisons: bool
+
+
+def _extent(backend: Backend, pictures: int | None, array_steps: int | None, comparisons: bool | None) -> Extent:
+    """What was asked for; the rest by whether the backend writes cells one at a time, as instruments do."""
+    slow = backend.spec.cells_at_once is not None
+    return Extent(
+        pictures=PICTURES if pictures is None and slow else pictures,
+        array_steps=0 if array_steps is None and slow else array_steps,
+        comparisons=not slow if comparisons is None else comparisons,
+    )
+
+
+def _main_job(task: StagedTask, backend: Backend, run: Run, extent: Extent, *, shown: bool) -> dict[str, Any]:
     import numpy as np
 
     from rmhil.backend import StateSaving
@@ -120,7 +191,7 @@ def _main_job(task: StagedTask, backend: Backend, run: Run, *, shown: bool) -> d
 
     bars = partial(progress_bar, shown=shown)
     crossbar = Crossbar(backend)
-    job, aside = MainJob(task, [crossbar], bars, run.step), Ledger()
+    job, aside = MainJob(task, [crossbar], bars, run.step, extent.array_steps), Ledger()
     with _total_kept(run, crossbar.ledger, aside):
         with _ledger_kept(run, crossbar.ledger):
             job.learn()
@@ -131,6 +202,8 @@ def _main_job(task: StagedTask, backend: Backend, run: Run, *, shown: bool) -> d
             _keep_network(run, task, chip, backend)
         run.save_arrays("embeddings", labels=task.shown.y.numpy(), **job.record.embeddings)
         run.save_results(job.record.results())
+        if not extent.comparisons:
+            return job.record.results()
         job.full_reprogramming()
         with bars("array: pulses against tolerance") as progress:
             used = np.isfinite(job.reports[0].target)

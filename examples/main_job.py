@@ -64,6 +64,7 @@ class MainJob:
         arrays: where the network goes.
         bars: for progress.
         note: told of each step.
+        array_steps: of each training of an adapter, steps that drive the arrays, as in `rmhil.adapt.TrainOptions`.
 
     Attributes:
         record: what was measured so far.
@@ -74,10 +75,15 @@ class MainJob:
     """
 
     def __init__(
-        self, task: StagedTask, arrays: Sequence[Crossbar], bars: Bars = no_bar, note: Note | None = None
+        self,
+        task: StagedTask,
+        arrays: Sequence[Crossbar],
+        bars: Bars = no_bar,
+        note: Note | None = None,
+        array_steps: int | None = None,
     ) -> None:
         self.task, self.arrays, self.bars = task, list(arrays), bars
-        self.stages = Stages(task, bars)
+        self.stages = Stages(task, bars, array_steps)
         self.record = JobRecord(task)
         self.host = Ledger()
         self.model: Mixer = task.model()

@@ -37,6 +37,7 @@ class _Options(TypedDict):
     seed: int
     progress: Progress
     guard: adapt.DivergenceGuard
+    array_steps: int | None
 
 
 class _Choice(TypedDict, total=False):
@@ -68,10 +69,12 @@ class Stages:
     Attributes:
         task: samples, network and recipe.
         bars: for progress.
+        array_steps: as in `rmhil.adapt.TrainOptions`.
     """
 
     task: StagedTask
     bars: Bars = no_bar
+    array_steps: int | None = None
 
     def learn(self, ledger: Ledger) -> tuple[Mixer, adapt.History]:
         """The first classes, on a new float model."""
@@ -144,4 +147,5 @@ class Stages:
                 "seed": seed_of(stage, self.task.seed),
                 "progress": progress,
                 "guard": adapt.DivergenceGuard(then="stop"),
+                "array_steps": self.array_steps,
             }

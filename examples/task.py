@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from rmhil.adapt import Data
+from rmhil.errors import OutOfRangeError
 
 from .mixer import Mixer
 from .recipe import Recipe
@@ -52,8 +53,33 @@ class StagedTask:
     options: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe = field(default_factory=Recipe)
 
+    def with_pictures(self, count: int) -> StagedTask:
+        """The same task with fewer test samples, and as many to be shown: nearly the same number of each class.
+
+        Args:
+            count: samples, at least one a class; more than there are means all.
+
+        Raises:
+            OutOfRangeError: fewer than there are classes.
+        """
+        if count < CLASSES:
+            raise OutOfRangeError("pictures", count, CLASSES, len(self.test), "")
+        test, shown = _evenly(self.test.y, count), _evenly(self.shown.y, count)
+        names = [self.test_names[number] for number in test.tolist()]
+        return replace(self, test=self.test[test], test_names=names, shown=self.shown[shown])
+
     def model(self) -> Mixer:
         """A new, untrained network; its initial weights depend on the seed only."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return self.make_network()
+
+
+def _evenly(y: torch.Tensor, count: int) -> torch.Tensor:
+    """Indices of so many samples, dealt to the classes in turn, in their order."""
+    turns = torch.zeros_like(y)
+    for each in range(CLASSES):
+        own = (y == each).nonzero()[:, 0]
+        turns[own] = torch.arange(len(own))
+    dealt: torch.Tensor = (turns * CLASSES + y).argsort()[:count].sort().values
+    return dealt

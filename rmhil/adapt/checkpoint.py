@@ -19,7 +19,7 @@ from rmhil.adapt.objectives import Objective
 from rmhil.adapt.options import Settings
 from rmhil.errors import CheckpointError
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of the layout; another one is refused."""
 
 
@@ -38,7 +38,7 @@ class Fingerprint:
         validation: a digest of the validation samples of each group.
         objective: what is minimised, with its settings.
         select, stop, guard: as in `TrainOptions`, with their settings.
-        steps, lr, optimizer, batch_size, evaluate_every, seed: as in `TrainOptions`.
+        steps, lr, optimizer, batch_size, evaluate_every, seed, array_steps: as in `TrainOptions`.
     """
 
     format: int
@@ -55,6 +55,7 @@ class Fingerprint:
     batch_size: int | None
     evaluate_every: int
     seed: int
+    array_steps: int | None
 
     @classmethod
     def of(
@@ -81,6 +82,7 @@ class Fingerprint:
             batch_size=settings.batch_size,
             evaluate_every=settings.evaluate_every,
             seed=settings.seed,
+            array_steps=settings.array_steps,
         )
 
 

@@ -54,6 +54,8 @@ class TrainOptions(TypedDict, total=False):
         seed: of batches and of all other random choices of the training.
         progress: told how many steps are done.
         ledger: where steps are counted; the model's own (`model.ledger`) unless told otherwise.
+        array_steps: optimiser steps, the first ones, that drive the arrays; all others and all evaluations compute with
+            the measured weights on the host, which is what an instrument has time for. None drives them always.
     """
 
     steps: int | None
@@ -74,6 +76,7 @@ class TrainOptions(TypedDict, total=False):
     seed: int
     progress: Progress | None
     ledger: Ledger | None
+    array_steps: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,7 @@ class Settings:
     checkpoint_every: int
     seed: int
     progress: Progress | None
+    array_steps: int | None
 
 
 def settings_of(options: TrainOptions, samples: int) -> Settings:
@@ -122,7 +126,9 @@ def settings_of(options: TrainOptions, samples: int) -> Settings:
     validation = _groups(options.get("validation"))
     if not validation and (select or rules):
         raise ConfigError(f"{'select' if select else 'stop'} judges validation samples; give validation too")
-    checkpoint = options.get("checkpoint")
+    checkpoint, array_steps = options.get("checkpoint"), options.get("array_steps")
+    if array_steps is not None:
+        whole_number("array_steps", array_steps, least=0)
     return Settings(
         steps=_steps(options.get("steps"), options.get("epochs"), samples, batch_size),
         lr=lr,
@@ -139,6 +145,7 @@ def settings_of(options: TrainOptions, samples: int) -> Settings:
         checkpoint_every=options.get("checkpoint_every", 10),
         seed=options.get("seed", 0),
         progress=options.get("progress"),
+        array_steps=array_steps,
     )
 
 

@@ -1,13 +1,13 @@
 """The training loop that learning, unlearning, restoring and the full-reprogramming baseline share.
 
-It neither knows nor asks whether the model is digital or on arrays.
+It does not ask whether the model is digital or on arrays; `array_steps` means nothing to a digital one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Unpack
 
 import torch
@@ -23,7 +23,7 @@ from rmhil.adapt.options import Settings, TrainOptions, settings_of
 from rmhil.adapt.snapshot import Batches, Snapshot
 from rmhil.errors import CheckpointError, ConfigError, DivergedError
 from rmhil.ledger import Ledger
-from rmhil.nn import adapter_parameters
+from rmhil.nn import adapter_parameters, off_the_arrays
 
 
 def train(model: nn.Module, data: DataLike, **options: Unpack[TrainOptions]) -> History:
@@ -112,7 +112,8 @@ class _Loop:
     def _step(self) -> None:
         chosen = self.batches.draw()
         y = self.samples.y[chosen]
-        outputs = self.model(self.samples.x[chosen])
+        with self._computing(self.history.steps):
+            outputs = self.model(self.samples.x[chosen])
         loss, watched = self.objective(outputs, y, self.forget[chosen], self.generator)
         value, seen = float(loss.detach()), None if watched is None else float(watched)
         problem = self.settings.guard and self.settings.guard.verdict(value, seen, self.lowest)
@@ -146,7 +147,8 @@ class _Loop:
         if not settings.validation:
             self.good = Snapshot.of(self.model, self.parameters)
             return
-        now = evaluate_groups(self.model, settings.validation, settings.loss, history.steps)
+        with self._computing():
+            now = evaluate_groups(self.model, settings.validation, settings.loss, history.steps)
         history.evaluations.append(now)
         best = None if history.best is None else self._rank(history.evaluations[history.best])
         if best is None or self._rank(now) > best:
@@ -155,6 +157,13 @@ class _Loop:
         assert history.best is not None
         reasons = [rule(history.evaluations, history.best) for rule in settings.stop] if history.steps else []
         history.reason = next((reason for reason in reasons if reason), "")
+
+    def _computing(self, step: int | None = None) -> AbstractContextManager[None]:
+        """Where the model computes in a step (None: in an evaluation): on its arrays, or on the host."""
+        on_arrays = self.settings.array_steps
+        if on_arrays is None or (step is not None and step < on_arrays):
+            return nullcontext()
+        return off_the_arrays(self.model)
 
     def _rank(self, evaluation: Evaluation) -> tuple[float, ...]:
         """What the selection says; NaN, which compares with nothing, is worse than any number."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rmhil import adapt
+from rmhil import Crossbar, adapt, open_backend
 from rmhil.errors import (
     ConfigError,
     DivergedError,
@@ -16,7 +16,7 @@ from rmhil.errors import (
     UnknownNameError,
 )
 from rmhil.ledger import Ledger
-from rmhil.nn import SramBank, adapter_parameters, add_adapter, freeze_adapter
+from rmhil.nn import SramBank, adapter_parameters, add_adapter, convert, freeze_adapter
 
 CLASSES = 4
 
@@ -297,3 +297,22 @@ def test_a_frozen_adapter_is_not_trained() -> None:
         adapt.train(model, blobs(), steps=2, adapter="only")
     with pytest.raises(ConfigError, match="nothing to train"):
         adapt.train(model, blobs(), steps=2)
+
+
+def test_only_the_first_array_steps_drive_the_array() -> None:
+    counts = {}
+    for steps in (None, 0, 2):
+        with open_backend("sim", seed=2, n_bl=16, n_sl=16) as backend:
+            crossbar = Crossbar(backend)
+            chip: Any = convert(nn.Sequential(nn.Linear(6, CLASSES, bias=False)), [crossbar], tolerance=4e-6)
+            add_adapter(chip, "learnt", rank=2, alpha=4.0, bank=SramBank(4096))
+            before = crossbar.ledger.counts
+            adapt.train(
+                chip, blobs(), steps=5, adapter="learnt", validation=blobs(seed=1), batch_size=8, array_steps=steps
+            )
+            counts[steps] = (crossbar.ledger.counts - before).mvms
+    assert counts[0] == 0
+    assert counts[2] == 2 * 8
+    assert counts[None] == 5 * 8 + 6 * len(blobs())
+    with pytest.raises(OutOfRangeError, match="array_steps = -1"):
+        adapt.train(network(), blobs(), steps=1, array_steps=-1)
