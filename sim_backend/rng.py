@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
+from functools import lru_cache
 
 import torch
 
@@ -88,6 +89,12 @@ def _mix(value: torch.Tensor) -> torch.Tensor:
     return value
 
 
+@lru_cache
+def _salt(stream: Stream) -> int:
+    """What tells the draws of one stream from those of the others."""
+    return _mix_int(stream * _MIX_2)
+
+
 def stream_seed(seed: int, stream: Stream) -> int:
     """64-bit seed of one stream, also good for a `torch.Generator` (which takes 63 bits of it)."""
     return _mix_int(_mix_int(seed + _GOLDEN) + stream * _GOLDEN)
@@ -114,8 +121,12 @@ def uniform(keys: torch.Tensor, stream: Stream, event: torch.Tensor | int = 0) -
         stream: what the draw is for.
         event: int64, the number of the draw for that key in that stream.
     """
+    single = isinstance(event, int) or event.numel() == 1
+    if keys.numel() == 1 and single and keys.is_cpu:  # as instruments take cells: Python's whole numbers are quicker
+        one = _mix_int(int(keys) + _salt(stream) + int(event) * _GOLDEN) >> 12
+        return keys.new_full(keys.shape, (one + 0.5) * 2.0**-52, dtype=torch.float64)
     step = _signed(event * _GOLDEN) if isinstance(event, int) else event * _signed(_GOLDEN)
-    bits = _shift_right(_mix(keys + _signed(_mix_int(stream * _MIX_2)) + step), 12)
+    bits = _shift_right(_mix(keys + _signed(_salt(stream)) + step), 12)
     # 52 bits and a half: neither 0 nor 1 can come out.
     return bits.to(torch.float64).add_(0.5).mul_(2.0**-52)
 

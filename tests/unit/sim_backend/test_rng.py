@@ -63,7 +63,9 @@ def test_a_draw_does_not_depend_on_the_company_or_the_order() -> None:
     whole = normal(every, Stream.READ, event)
     order = torch.randperm(1000, generator=torch.Generator().manual_seed(2))
     assert torch.equal(normal(every[order], Stream.READ, event[order]), whole[order])
-    assert torch.equal(normal(every[7:8], Stream.READ, event[7:8]), whole[7:8])
+    for one in range(len(every)):
+        assert torch.equal(normal(every[one : one + 1], Stream.READ, event[one : one + 1]), whole[one : one + 1])
+        assert torch.equal(normal(every[one : one + 1], Stream.READ, int(event[one])), whole[one : one + 1])
 
 
 def test_one_event_number_for_all_is_the_same_as_one_for_each() -> None:
