@@ -20,7 +20,7 @@ SERVICE: Final = 64
 """Bits of the status byte."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Answer:
     """Bytes for the controller; two are never the same one, whatever they say.
 

@@ -75,8 +75,12 @@ _TOO_LARGE: Final = 4
 """Codes of errors."""
 
 
-def _is_datum(answer: Answer) -> bool:
-    return answer.count > 0
+def _parts(answers: list[Answer]) -> list[bytes]:
+    """What is sent as one message each: all data together, the answer to a query by itself."""
+    if len(answers) == 1:
+        return [answers[0].payload]
+    groups = groupby(answers, key=lambda answer: answer.count > 0)
+    return [b"".join(answer.payload for answer in group) for _, group in groups]
 
 
 class Session:
@@ -128,8 +132,8 @@ class Session:
         front, answers = self.synchronous, self.line.engine.waiting()
         if front is None or not answers:
             return
-        for _, part in groupby(answers, key=_is_datum):
-            front.send_data(b"".join([answer.payload for answer in part]), self.message, self.largest)
+        for part in _parts(answers):
+            front.send_data(part, self.message, self.largest)
         self.pushed = True
 
     def close(self) -> None:

@@ -70,8 +70,7 @@ class MessageReader:
     """Cuts the bytes of a link into messages; their end is CR LF, LF, or the end that the link tells."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._overflown = False
+        self._buffer = b""
 
     def feed(self, data: bytes, *, end: bool = False) -> list[str]:
         """Take bytes and return the messages that they complete.
@@ -79,26 +78,22 @@ class MessageReader:
         Raises:
             Refused: more than the input buffer holds came without an end; it is thrown away up to the next end.
         """
-        self._buffer += data
-        *lines, rest = self._buffer.split(b"\n")
-        self._buffer = bytearray(rest)
-        if end:
-            lines.append(self._buffer)
-            self._buffer = bytearray()
-        if any(len(line) > MESSAGE_LENGTH_MAX for line in [*lines, self._buffer]):
-            self._buffer = bytearray()
+        lines = (self._buffer + data).split(b"\n")
+        if max(map(len, lines)) > MESSAGE_LENGTH_MAX:
+            self._buffer = b""
             raise Refused(INPUT_FULL)
-        texts = [bytes(line).decode("ascii", errors="replace").strip() for line in lines]
-        return [text for text in texts if text]
+        self._buffer = b"" if end else lines.pop()
+        return [text for line in lines if (text := line.decode("ascii", errors="replace").strip())]
 
     def clear(self) -> None:
         """Forget an unfinished message."""
-        self._buffer = bytearray()
+        self._buffer = b""
 
 
-def commands_of(message: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def commands_of(message: str) -> tuple[str, ...]:
     """The commands of one message."""
-    return [part.strip() for part in message.split(";") if part.strip()]
+    return tuple(text for part in message.split(";") if (text := part.strip()))
 
 
 @lru_cache(maxsize=4096)

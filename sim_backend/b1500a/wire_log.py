@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from rmhil.units import Seconds
 
@@ -13,8 +12,7 @@ _KEPT: Final = 100_000
 """Entries; older ones are forgotten, and stay counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One message.
 
     Attributes:

@@ -13,7 +13,7 @@ import torch
 from rmhil.backend import Cells
 from rmhil.units import Amperes, Ohms, Seconds, Siemens, Volts
 from sim_backend.b1500a.dut.load import Terminals, driven, floating
-from sim_backend.b1500a.dut.loop import LoopPoint, solve_loop
+from sim_backend.b1500a.dut.loop import Drive, LoopPoint, solve_loop
 from sim_backend.b1500a.network import Point, Source, Sources
 from sim_backend.cells import STEPS_MAX
 from sim_backend.chip import Chip
@@ -139,12 +139,16 @@ class CellNetwork:
             _, low = driven(self._terminals.sl, sources)
             gate = self._gate(sources, high, low)
             if self._at_rest(high, low):
-                self.release()
+                self._rest()
             elif self._moves(high, low, gate, seconds):
                 self._hold(sources, high, low, gate, seconds)
         elif self._chosen is not None:
             self.release()
         chip.clock += seconds
+
+    def _rest(self) -> None:
+        """The sources leave the cell alone for a time."""
+        self.release()
 
     def _at_rest(self, high: Source, low: Source) -> bool:
         if high.kind == "V" and low.kind == "V":
@@ -158,7 +162,7 @@ class CellNetwork:
             return True
         return gate > 0.0 and largest_set(self.chip.preset, across, gate, seconds) > _MOVE_MIN
 
-    def _hold(self, sources: Sources, high: Source, low: Source, gate: Volts, seconds: Seconds) -> None:
+    def _hold(self, sources: Sources, high: Source, low: Source, gate: Volts, seconds: Seconds) -> Drive:
         found = self._loop(sources, None)
         sign = 1.0 if found.drive.voltage > 0 else -1.0
         if self._sign not in (0.0, sign):
@@ -166,6 +170,7 @@ class CellNetwork:
         chosen, self._sign = self._selected(), sign
         bias = _bias(found.drive.voltage, gate, found.drive.limit, seconds, chosen.series + (high.series + low.series))
         self.chip.bias(chosen, bias, self._now)
+        return found.drive
 
 
 def _largest(source: Source) -> Volts:
@@ -201,7 +206,10 @@ class _Cell:
     def current(self, drive: Volts, series: Ohms) -> Amperes:
         """A as `sim_backend.device` has it; the limits of the sources are the loop's."""
         bias = _bias(drive, self._gate, _SOURCE_NEVER, 0.0, self._series + series)
-        return float(current(self._chip.preset, self._cell, self._conductance, bias)[0])
+        flowing, _ = current(self._chip.preset, self._cell, self._conductance, bias)
+        if self._chip.curve is not None:
+            flowing = self._chip.curve.reading(flowing, self._conductance, bias)
+        return float(flowing)
 
     def voltage(self, current: Amperes) -> Volts:
         """V across cell and lines below saturation."""

@@ -23,7 +23,7 @@ def test_blanks_and_case_play_no_part(text: str) -> None:
 
 
 def test_a_line_holds_several_commands() -> None:
-    assert commands_of("DV 1,0,1; TI 1;;") == ["DV 1,0,1", "TI 1"]
+    assert commands_of("DV 1,0,1; TI 1;;") == ("DV 1,0,1", "TI 1")
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
