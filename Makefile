@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
 JOBS ?= 2
 
-.PHONY: regmap venv references clients demo test check format docs clean
+.PHONY: regmap venv references clients board-env demo test check format docs clean
 
 venv: $(VENV)/.installed
 
@@ -30,18 +30,26 @@ clients:
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet qcodes==0.58.0 pymeasure==0.16.0 pyvisa-py==0.8.1
 
+# What the board's own program is tested with; pynq pins numpy below 2 and a grpcio that is built for Python up to 3.12, and
+# needs a module that pycparser 3 dropped.
+board-env:
+	$(PYTHON) -m venv .venv-board
+	.venv-board/bin/python -m pip install --quiet pynq==3.1.2 "pycparser<3"
+
 demo: venv
 	$(BIN)/rmhil demo
 
 test: venv
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-# What follows from the register map, the board descriptions and the chips' numbers.
+# What follows from the register map, the board descriptions, the chips' numbers and the pin files.
 regmap: venv
 	$(BIN)/python firmware/regmap/generate.py
+	$(BIN)/python firmware/vivado/make_overlay.py
 
 check: venv
 	$(BIN)/python firmware/regmap/generate.py --check
+	$(BIN)/python firmware/vivado/make_overlay.py --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

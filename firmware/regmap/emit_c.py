@@ -67,6 +67,14 @@ def checks(entries: list[Table], note: str) -> str:
     return _guarded("RM_CHECKS_H", note, lines)
 
 
+def chips(numbers: dict[str, dict[str, int]], note: str) -> str:
+    """Limits of the chips, for the simulation harness."""
+    lines = []
+    for chip, entries in numbers.items():
+        lines += [f"#define RM_{chip.upper()}_{name.upper()} {value}u" for name, value in entries.items()]
+    return _guarded("RM_CHIPS_H", note, lines)
+
+
 def board(description: Table, numbers: dict[str, int], note: str) -> str:
     """Numbers of one board, for the simulation harness; the daemon reads them from registers."""
     lines = [f'#define RM_BOARD_NAME "{description["board"]["name"]}"']

@@ -1,8 +1,8 @@
-"""Python constants and the reference page of the register map."""
+"""Python constants of the register map and of the boards, and the reference page."""
 
 from __future__ import annotations
 
-from board_params import Table
+from board_params import Table, digest
 
 
 def constants(table: Table, map_hash: int, note: str) -> str:
@@ -12,6 +12,8 @@ def constants(table: Table, map_hash: int, note: str) -> str:
     lines += ["class Field(NamedTuple):", '    """Bits of a word."""', "", "    low: int", "    bits: int", ""]
     lines += ["    def of(self, word: int) -> int:", '        """Value of the field in a word."""']
     lines += ["        return (word >> self.low) & ((1 << self.bits) - 1)", "", ""]
+    lines += ["class Argument(NamedTuple):", '    """Bits of a command; word 0 is the one with the opcode."""', ""]
+    lines += ["    word: int", "    low: int", "    bits: int", "", ""]
     lines += [f"MAGIC: Final = 0x{table['map']['magic']:08X}", f"MAP_HASH: Final = 0x{map_hash:08X}"]
     lines += [f"MAP_BYTES: Final = 0x{1 << table['map']['address_bits']:X}", ""]
     for name, entry in table["constants"].items():
@@ -27,7 +29,12 @@ def constants(table: Table, map_hash: int, note: str) -> str:
             lines.append(f'    "{register["name"]}.{field["name"]}": Field({field["low"]}, {field["bits"]}),')
     lines += [f'    "RESULT.{f["name"]}": Field({f["low"]}, {f["bits"]}),' for f in table["result"]["fields"]]
     lines += [f'    "COMMAND.{f["name"]}": Field({f["low"]}, {f["bits"]}),' for f in table["command_word"]["fields"]]
-    lines += ["}", '"""Fields of registers, of a 16-bit result and of word 0 of a command."""', "", ""]
+    lines += ["}", '"""Fields of registers, of a 16-bit result and of word 0 of a command."""', ""]
+    lines += ["ARGUMENTS: Final = {"]
+    for command in table["commands"]:
+        for f in command.get("fields", []):
+            lines.append(f'    "{command["name"]}.{f["name"]}": Argument({f["word"]}, {f["low"]}, {f["bits"]}),')
+    lines += ["}", '"""Arguments of commands."""', "", ""]
     lines += ["class Opcode(IntEnum):", '    """Commands."""', ""]
     lines += [f"    {command['name']} = 0x{command['opcode']:02X}" for command in table["commands"]]
     for name, enum in table["enums"].items():
@@ -40,6 +47,28 @@ def constants(table: Table, map_hash: int, note: str) -> str:
         ]
         lines += [f"    {entry['name']} = {entry['value']}" for entry in enum["values"]]
     return "\n".join(lines) + "\n"
+
+
+def boards(described: list[tuple[Table, dict[str, int]]], note: str) -> str:
+    """A module with the board descriptions, as the host compares them with what it finds."""
+    lines = [f'"""The boards of firmware/boards. {note}"""', "", "from __future__ import annotations", ""]
+    lines += ["from typing import Final", "", "from rmhil.bench.board_description import BoardDescription", ""]
+    lines += ["BOARDS: Final = {"]
+    for board, numbers in described:
+        name, dac = board["board"]["name"], board["dac"]
+        values = {
+            "name": f'"{name}"',
+            "text": f'"{board["board"]["text"]}"',
+            "hash": f"0x{digest(board):08X}",
+            **{key.lower(): numbers[key] for key in ("N_BL", "N_SL", "ADC_COUNT", "CLOCK_HZ")},
+            "dac_span": dac["span_v"],
+            "virtual_ground": dac["virtual_ground_v"],
+            "read_limit": dac["read_limit_v"],
+            **{key.lower(): numbers[key] for key in ("REST_CODE", "LIMIT_CODES", "PULSE_CLOCKS_MIN")},
+        }
+        lines.append(f'    "{name}": BoardDescription(')
+        lines += [f"        {key}={value}," for key, value in values.items()] + ["    ),"]
+    return "\n".join([*lines, "}", '"""By name."""']) + "\n"
 
 
 def _sentence(text: str) -> str:

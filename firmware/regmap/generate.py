@@ -71,15 +71,20 @@ def outputs() -> dict[Path, str]:
         generated / "rm_models.vh": emit_verilog.models(chips, checks, NOTE),
         generated / "rm_map.h": emit_c.header(table, map_hash, NOTE),
         generated / "rm_checks.h": emit_c.checks(checks, NOTE),
+        generated / "rm_chips.h": emit_c.chips(chips, NOTE),
         ROOT / "rmhil" / "bench" / "board_map.py": emit_python.constants(table, map_hash, NOTE),
+        FIRMWARE / "board" / "rmhil_board" / "board_map.py": emit_python.constants(table, map_hash, NOTE),
         ROOT / "docs" / "reference" / "register-map.md": emit_python.page(table, map_hash, NOTE),
     }
+    described = []
     for path in sorted((FIRMWARE / "boards").glob("*.toml")):
         board = board_params.load_board(path)
         numbers = board_params.parameters(board, chips)
+        described.append((board, numbers))
         folder = generated / "boards" / path.stem
         files[folder / "rm_board.vh"] = emit_verilog.board(board, numbers, NOTE)
         files[folder / "rm_board.h"] = emit_c.board(board, numbers, NOTE)
+    files[ROOT / "rmhil" / "bench" / "boards.py"] = emit_python.boards(described, NOTE)
     return files
 
 

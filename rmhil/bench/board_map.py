@@ -17,6 +17,14 @@ class Field(NamedTuple):
         return (word >> self.low) & ((1 << self.bits) - 1)
 
 
+class Argument(NamedTuple):
+    """Bits of a command; word 0 is the one with the opcode."""
+
+    word: int
+    low: int
+    bits: int
+
+
 MAGIC: Final = 0x524D4831
 MAP_HASH: Final = 0x047C890E
 MAP_BYTES: Final = 0x40000
@@ -127,6 +135,29 @@ FIELDS: Final = {
     "COMMAND.TAG": Field(16, 16),
 }
 """Fields of registers, of a 16-bit result and of word 0 of a command."""
+
+ARGUMENTS: Final = {
+    "ROUTE_MVM.BL_BANK": Argument(1, 0, 8),
+    "ROUTE_MVM.SL_BANK": Argument(1, 8, 8),
+    "ROUTE_MVM.BL_MASK_LOW": Argument(2, 0, 32),
+    "ROUTE_MVM.BL_MASK_HIGH": Argument(3, 0, 32),
+    "ROUTE_MVM.SL_MASK_LOW": Argument(4, 0, 32),
+    "ROUTE_MVM.SL_MASK_HIGH": Argument(5, 0, 32),
+    "ROUTE_CELL.BL": Argument(1, 0, 16),
+    "ROUTE_CELL.SL": Argument(1, 16, 16),
+    "ROUTE_CELL.BL_OTHERS": Argument(2, 0, 1),
+    "ROUTE_CELL.SL_OTHERS": Argument(2, 1, 1),
+    "GATE.ON": Argument(1, 0, 1),
+    "PULSE.CLOCKS": Argument(1, 0, 32),
+    "MVM.VECTORS": Argument(1, 0, 16),
+    "MVM.BANK": Argument(1, 16, 1),
+    "WAIT.CLOCKS": Argument(1, 0, 32),
+    "DAC_FRAME.FRAME": Argument(1, 0, 24),
+    "DAC_FRAME.SLOW": Argument(1, 24, 1),
+    "DAC_FRAME.LANES": Argument(2, 0, 8),
+    "DAC_FRAME.ANSWER_LANE": Argument(2, 8, 3),
+}
+"""Arguments of commands."""
 
 
 class Opcode(IntEnum):

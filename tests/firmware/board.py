@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
@@ -106,8 +107,11 @@ def load(path: Path) -> ctypes.CDLL:
     library.board_sim_time_ns.restype = ctypes.c_uint64
     library.board_sim_step_until_irq.restype = ctypes.c_uint64
     library.board_sim_violation_count.restype = ctypes.c_size_t
+    library.board_sim_set_skipping.argtypes = [handle, ctypes.c_int]
+    for name in ("clocks_skipped", "wrong_skips"):
+        getattr(library, f"board_sim_{name}").restype = ctypes.c_uint64
     library.board_sim_violation.restype = ctypes.c_bool
-    for name in ("destroy", "reset", "time_ns", "violation_count", "trace_stop"):
+    for name in ("destroy", "reset", "time_ns", "violation_count", "trace_stop", "clocks_skipped", "wrong_skips"):
         getattr(library, f"board_sim_{name}").argtypes = [handle]
     for name in ("step", "step_until_irq"):
         getattr(library, f"board_sim_{name}").argtypes = [handle, ctypes.c_uint64]
@@ -121,6 +125,14 @@ def load(path: Path) -> ctypes.CDLL:
     library.board_sim_violation.argtypes = [handle, ctypes.c_size_t, *strings, ctypes.POINTER(ctypes.c_uint64)]
     library.board_sim_trace_start.argtypes = [handle, ctypes.c_char_p]
     return library
+
+
+class Skipping(IntEnum):
+    """`board_sim_skipping`."""
+
+    EVERY_CLOCK = 0
+    SKIP = 1
+    CHECK = 2
 
 
 class BusError(Exception):
@@ -214,6 +226,17 @@ class Board:
     def reset(self) -> None:
         self._library.board_sim_reset(self._sim)
         self._head = 0
+
+    def set_skipping(self, skipping: Skipping) -> None:
+        self._library.board_sim_set_skipping(self._sim, skipping)
+
+    @property
+    def clocks_skipped(self) -> int:
+        return int(self._library.board_sim_clocks_skipped(self._sim))
+
+    @property
+    def wrong_skips(self) -> int:
+        return int(self._library.board_sim_wrong_skips(self._sim))
 
     @property
     def time_ns(self) -> int:
