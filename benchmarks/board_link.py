@@ -8,7 +8,7 @@ half the bytes of mid-rail codes are zero, which plain COBS frames are slow with
 
 - Payloads: the same large batch of random, mid-rail and zero codes, over TCP and over a pseudo-terminal.
 - Stages: where the time of a vector goes. Processor times come from the operating system, those of single stages from
-  calls of their own, on the same frames.
+  calls of their own, on the same frames. `Board.mvm` also turns volts into codes, and codes into amperes.
 - Batches: a call with so many vectors at a time, and the same with a second batch submitted before the first is waited
   for; with the board that takes no time, and with one that takes as long as the 64-ADC board. With that one, the
   overhead is the share of the time in which the board had nothing to do.
@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,11 +35,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from rmhil.backend import Pass
+from rmhil.bench.board import Board
+from rmhil.bench.board_codes import Inputs, Sums
 from rmhil.bench.board_map import CONTROL_KEY, REGISTERS, VECTOR_LINES, Opcode, State
+from rmhil.bench.boards import BOARDS
 from rmhil.bench.frames import BULK_PAYLOAD_MAX, Envelope, Frame, FrameReader, encode
 from rmhil.bench.link import Link
 from rmhil.bench.messages import REPLY, Command, Kind, Wait, Write
 from rmhil.units import Seconds
+from rmhil.wiring import Wiring
 
 RESULTS = Path(__file__).parent / "results" / "board_link.json"
 FIRMWARE = Path(__file__).parents[1] / "firmware" / "c"
@@ -52,6 +58,9 @@ GOAL: Final = 5 / BOARD_TIME
 BATCHES = (1, 4, 16, 64, 256, 512, 1024, 2048, 8192)
 LARGE = 65_536
 """1: vectors of a call, and of the large batch."""
+
+MEMORY = replace(BOARDS["adc64"], name="memory", hash=0, virtual_ground=1.25, rest_code=0x8000, limit_codes=0x8000)
+"""What the daemon's board of memory says of itself."""
 
 SHARE: Final[Seconds] = 0.4
 """s that one figure is measured for, at least, in `REPEATS` parts of which the median counts."""
@@ -148,6 +157,26 @@ def measure_stages(link: Link, process: subprocess.Popen[str]) -> dict[str, floa
     return {name: seconds * 1e6 for name, seconds in stages.items()}
 
 
+def measure_board(board: Board) -> dict[str, float]:
+    """Microseconds a vector of what `Board.mvm` adds, and of all of it, for one bank of lines each way over TCP."""
+    wiring, lines = Wiring(virtual_ground=MEMORY.virtual_ground), np.arange(VECTOR_LINES)
+    volts = np.random.default_rng(1).uniform(-MEMORY.read_limit, MEMORY.read_limit, (LARGE, VECTOR_LINES))
+    one, everything, words = Pass(bl=lines, sl=lines), slice(None), payloads(LARGE)["random"] & 0x3FFF
+
+    def to_amperes() -> None:
+        sums = Sums(LARGE, lines)
+        sums.add(one, everything, words)
+        sums.products(wiring, volts.dtype)
+
+    board.arm()
+    stages = {
+        "Board.mvm: volts to codes": lambda: Inputs(volts, lines, wiring, MEMORY.rest_code).of_pass(one, everything),
+        "Board.mvm: codes to amperes": to_amperes,
+        "Board.mvm, wall": lambda: board.mvm(volts, bl=lines, sl=lines),
+    }
+    return {name: time_of(call) / LARGE * 1e6 for name, call in stages.items()}
+
+
 def measure_batches(link: Link) -> list[Pair]:
     """Time of a batch by its size: of a call, and of one of eight with a second one under way."""
     times = []
@@ -215,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     load = os.getloadavg()[0]
     with Progress(console=CONSOLE) as bar, tempfile.TemporaryDirectory() as folder:
-        shown = bar.add_task("link", total=5)
+        shown = bar.add_task("link", total=6)
         subprocess.run(["make", "--quiet", "-C", FIRMWARE, f"BUILD={folder}", "HAL=mem", "host"], check=True)
         with daemon(folder, 0.0) as (process, urls):
             with Link(urls["tcp"]) as link:
@@ -225,6 +254,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 stages = measure_stages(link, process)
                 bar.advance(shown)
                 null = measure_batches(link)
+                bar.advance(shown)
+            with Board(urls["tcp"], MEMORY, Wiring(virtual_ground=MEMORY.virtual_ground)) as board:
+                stages |= measure_board(board)
                 bar.advance(shown)
             with Link(urls["pty"]) as link:
                 prepare(link)

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from rmhil.array_view import ArrayView
 from rmhil.backend import Biases, Cells, Floats, Read, Status, Trace
 from rmhil.checks import whole_number
-from rmhil.errors import NotFiniteError, OutOfRangeError, OverRangeError, UnknownNameError
-from rmhil.program_report import Progress, VerifyReport
+from rmhil.errors import NotFiniteError, OutOfRangeError, OverRangeError, UnknownNameError, nothing_was_driven
+from rmhil.program_report import Outcome, Progress, VerifyReport
 from rmhil.units import Siemens
-from rmhil.write_verify.cell_run import CellRun, nothing_was_driven
+from rmhil.write_verify.cell_run import CellRun, Watch
 
 OnProblem = Literal["raise", "carry"]
 
@@ -23,35 +23,50 @@ OnProblem = Literal["raise", "carry"]
 class ArrayReading(ArrayView):
     """What a `rmhil.Crossbar` does without pulsing cells or multiplying: read, verify, sweep."""
 
-    def read(self, averages: int = 1, on_status: OnProblem = "raise") -> Floats:
-        """Read the conductance of every cell.
+    def read(
+        self,
+        averages: int = 1,
+        on_status: OnProblem = "raise",
+        mask: ArrayLike | None = None,
+        progress: Progress | None = None,
+    ) -> Floats:
+        """Read the conductance of cells.
 
         Args:
             averages: readings averaged for one value.
             on_status: `raise`, or `carry` on with NaN where a reading was at compliance or over range.
+            mask: bool (no other type) of the crossbar's shape, true for the cells meant; None means all.
+            progress: told how many cells are done.
 
         Returns:
-            S, of the crossbar's shape; routing resistance is removed.
+            S, of the crossbar's shape; routing resistance is removed. NaN where a cell was not meant.
 
         Raises:
-            ConfigError, OutOfRangeError: another word, or averages that are no whole number; nothing was driven.
+            ShapeError, ConfigError, OutOfRangeError: another word, a mask that is none, or averages that are no whole
+                number; nothing was driven.
             OverRangeError: a reading was at compliance or over range. All cells have been read, and the
                 valid readings are in `conductance`.
         """
         check_word("on_status", on_status)
-        run = self._read_cells(self._region.everything(), averages)
+        named = self._named(mask)
+        run = self._read_cells(named, averages, progress)
         invalid = run.status != Status.NORMAL
         if invalid.any() and on_status == "raise":
             raise self._no_reading(int(invalid.sum()), len(run.cells))
-        return np.where(invalid, np.nan, run.conductance).reshape(self.shape)
+        read = np.full(named.shape, np.nan)
+        read[named] = np.where(invalid, np.nan, run.conductance)
+        return self._region.shaped(read)
 
-    def verify(self, target: ArrayLike, tolerance: Siemens = 2e-6, averages: int = 1) -> VerifyReport:
+    def verify(
+        self, target: ArrayLike, tolerance: Siemens = 2e-6, averages: int = 1, progress: Progress | None = None
+    ) -> VerifyReport:
         """Read cells and compare them with a target; nothing is pulsed.
 
         Args:
             target: S, as for `program`; NaN: the cell is not read.
             tolerance: S.
             averages: readings averaged for one value.
+            progress: told how many cells are done.
 
         Raises:
             ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
@@ -59,7 +74,7 @@ class ArrayReading(ArrayView):
         wanted = self._target(target)
         check_tolerance(tolerance)
         named = ~np.isnan(wanted)
-        run = self._read_cells(named, averages)
+        run = self._read_cells(named, averages, progress)
         achieved, status = np.full(named.shape, np.nan), np.zeros(named.shape, dtype=np.int8)
         achieved[named], status[named] = run.conductance, run.status
         return VerifyReport(
@@ -86,6 +101,7 @@ class ArrayReading(ArrayView):
                 self._forget(cell)
             raise
         self._forget(cell)
+        self._memory.written_at[cell.index] = trace.time[-1]
         self._ledger.count_sweep(trace)
         return trace
 
@@ -113,16 +129,27 @@ class ArrayReading(ArrayView):
             raise OutOfRangeError(f"target ({outside.size} cells outside), first", outside[0], low, high, "S")
         return wanted
 
-    def _read_cells(self, mask: NDArray[np.bool_], averages: int) -> CellRun:
-        run = self._run(mask, averages)
+    def _named(self, mask: ArrayLike | None) -> NDArray[np.bool_]:
+        return self._region.everything() if mask is None else self._region.to_map("mask", mask, np.bool_)
+
+    def _read_cells(self, mask: NDArray[np.bool_], averages: int, progress: Progress | None = None) -> CellRun:
+        run = self._run(mask, averages, progress, "reading")
         with self._kept(run):
             for chosen in run.chunks():
                 run.take_reading(chosen)
+                run.finish(chosen, Outcome.LEFT_ALONE)
         return run
 
-    def _run(self, mask: NDArray[np.bool_], averages: int, progress: Progress | None = None, text: str = "") -> CellRun:
+    def _run(
+        self,
+        mask: NDArray[np.bool_],
+        averages: int,
+        progress: Progress | None = None,
+        text: str = "",
+        watch: Watch | None = None,
+    ) -> CellRun:
         read = Read.default(self.spec, whole_number("averages", averages))
-        return CellRun(self._backend, self._ledger, self._region.cells(mask), read, progress, text)
+        return CellRun(self._backend, self._ledger, self._region.cells(mask), read, progress, text, watch)
 
     @contextmanager
     def _kept(self, run: CellRun) -> Iterator[None]:
@@ -139,6 +166,8 @@ class ArrayReading(ArrayView):
         touched = (run.reads > 0) | run.maybe_pulsed
         known = np.where(run.status == Status.NORMAL, run.conductance, np.nan)
         self._known[run.cells[touched].index] = known[touched]
+        written = ~np.isnan(run.written_at)
+        self._memory.written_at[run.cells[written].index] = run.written_at[written]
         self._memory.count_writes(run.cells[run.pulses.any(axis=0) | run.maybe_pulsed])
 
     def _forget(self, cells: Cells) -> None:

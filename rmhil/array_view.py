@@ -66,6 +66,14 @@ class ArrayView:
         return self._region.shaped(self._known[self._region.grid])
 
     @property
+    def written_at(self) -> Floats:
+        """S on the backend's clock, of `shape`: reading after the last pulse of each cell, through whichever crossbar.
+
+        NaN: not written since the backend was opened.
+        """
+        return self._region.shaped(self._memory.written_at[self._region.grid])
+
+    @property
     def writes(self) -> int:
         """Calls that have pulsed cells of this backend so far, through whichever crossbar."""
         return self._memory.writes

@@ -8,7 +8,7 @@ backend's device. SI units throughout. Every promise made here is a test in `tes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
@@ -51,6 +51,8 @@ class Status(IntEnum):
     """A source reached its current limit; the value is not the cell's."""
     OVER_RANGE = 2
     """The converter's range was exceeded; the value is its end."""
+    UNCERTAIN = 3
+    """Of a pulse only: it broke off, and nobody knows whether it was given. Its reading was taken later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,15 +131,17 @@ class ArraySpec:
         return self.n_arrays * self.n_bl * self.n_sl
 
     def passes(self, bl: Lines = None, sl: Lines = None) -> list[Pass]:
-        """The passes an MVM over these lines takes, in order; a pass without lines is not run.
+        """The passes an MVM over these lines takes, in order; a pass without lines is not run."""
+        rows, columns = line_numbers("bl", bl, self.n_bl), line_numbers("sl", sl, self.n_sl)
+        return line_passes(rows, columns, self.wiring.bl_channels, self.wiring.sl_channels)
 
-        Lines are wired in banks: channel c drives BLs c, c + bl_channels, ...
-        """
-        return [
-            Pass(bl=rows, sl=columns)
-            for columns in _banks(line_numbers("sl", sl, self.n_sl), self.wiring.sl_channels)
-            for rows in _banks(line_numbers("bl", bl, self.n_bl), self.wiring.bl_channels)
-        ]
+
+def line_passes(bl: Ints, sl: Ints, bl_channels: int, sl_channels: int) -> list[Pass]:
+    """The passes over ascending line numbers, in order: for each bank of SLs the banks of BLs.
+
+    Lines are wired in banks: channel c drives BLs c, c + bl_channels, ...
+    """
+    return [Pass(bl=rows, sl=columns) for columns in _banks(sl, sl_channels) for rows in _banks(bl, bl_channels)]
 
 
 def _banks(lines: Ints, channels: int) -> list[Ints]:
@@ -213,6 +217,11 @@ class Cells:
     def index(self) -> tuple[Ints, Ints, Ints]:
         """The three arrays, ready to index a conductance map."""
         return (self.array, self.bl, self.sl)
+
+    @property
+    def names(self) -> NDArray[np.str_]:
+        """`array/bl/sl` of each, as all tables name cells."""
+        return np.array([f"{array}/{bl}/{sl}" for array, bl, sl in zip(*self.index, strict=True)], dtype=np.str_)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,7 +314,7 @@ class Readings:
         conductance: S, of the cell with its transistor at the read's gate voltage, for which alone it holds (see
             `Read`); the routing resistance of the wiring is removed.
         current: A, as the instrument gave it.
-        pulse_current: A during the pulse; NaN where it is not sensed or no pulse was given.
+        pulse_current: A during the pulse, positive from BL to SL; NaN where it is not sensed or no pulse was given.
         status: `Status` codes of the verify read, int64.
         pulse_status: `Status` codes of the pulse, int64 (a SET at its compliance says so here).
         time: s on the backend's clock, when the read was taken.
@@ -317,6 +326,13 @@ class Readings:
     status: Ints
     pulse_status: Ints
     time: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Several transactions as one."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(**{one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -470,3 +486,19 @@ class StateSaving(Protocol):
 
     def save_state(self, path: Path) -> None:
         """Write the state of every cell to one file."""
+
+
+@runtime_checkable
+class ChipNaming(Protocol):
+    """A backend that knows which chip it is on, so that the wear of its cells is counted under that name.
+
+    The name is of the array, not of the instruments around it; a virgin array that is made anew has a new one.
+    """
+
+    @property
+    def chip_id(self) -> str:
+        """Name of the chip."""
+
+    @property
+    def chip_folder(self) -> Path | None:
+        """Where chip files lie; None leaves that to the user's settings."""

@@ -15,7 +15,7 @@ _LINES_HELD = 256
 
 
 class LastReadings:
-    """A map of S that is NaN wherever nothing was noted; it takes memory only where something was.
+    """A map that is NaN wherever nothing was noted; it takes memory only where something was.
 
     It is read and written by index, as a numpy array is. NaN may be written too.
 
@@ -45,6 +45,7 @@ class CellMemory:
 
     Attributes:
         conductance: S, shape `spec.shape`: the last reading of each cell; NaN where there is no valid one.
+        written_at: s on the backend's clock, same shape: when each cell was last written; NaN where it was not.
         line_writes: int64, shape `(n_arrays, n_sl)`: how many calls have pulsed cells of each source line. Every
             cell of a sensed SL has its share in the current, so that one count a line is enough.
         writes: how many calls have pulsed any cell; while it stands still, so do all line counts.
@@ -53,6 +54,7 @@ class CellMemory:
     def __init__(self, shape: tuple[int, int, int]) -> None:
         n_arrays, _, n_sl = shape
         self.conductance = LastReadings(shape)
+        self.written_at = LastReadings(shape)
         self.line_writes: Ints = np.zeros((n_arrays, n_sl), dtype=np.int64)
         self.writes = 0
         self._lines: dict[tuple[bytes, ...], Floats] = {}

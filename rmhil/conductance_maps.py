@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rmhil.backend import Status, whole_numbers
 from rmhil.errors import ShapeError
-from rmhil.program_report import Outcome
+from rmhil.program_report import CellState, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,13 +35,17 @@ _VARIABLES: dict[str, tuple[str, str]] = {
     "reset_pulses": ("1", "RESET pulses given"),
     "reads": ("1", "verify reads taken"),
     "outcome": ("1", "how write-verify ended"),
-    "maybe_pulsed": ("1", "1: a transaction broke off, so that one more pulse than counted may have been given"),
+    "maybe_pulsed": ("1", "1: a transaction broke off, and nobody knows whether its pulse was given"),
     "status": ("1", "what the instrument says of the reading"),
+    "state": ("1", "what the cell turned out to be when its yield was measured"),
+    "low": ("S", "conductance reached when the low level was asked for"),
+    "high": ("S", "conductance reached when the high level was asked for"),
+    "form_voltage": ("V", "amplitude of the last FORM pulse; NaN: none was given"),
     "within": ("1", "1: the reading lies within the tolerance of its target"),
 }
 """Variable -> unit and description."""
 
-_CODES: dict[str, type[IntEnum]] = {"outcome": Outcome, "status": Status}
+_CODES: dict[str, type[IntEnum]] = {"outcome": Outcome, "status": Status, "state": CellState}
 """Variables that hold codes."""
 
 _ATTRIBUTES = ("tolerance", "policy", "provenance", "seconds")

@@ -11,7 +11,7 @@ from loguru import logger
 from numpy.typing import ArrayLike, NDArray
 
 from rmhil.array_reading import ArrayReading, OnProblem, check_tolerance, check_word
-from rmhil.backend import Floats, MvmResult
+from rmhil.backend import Cells, Floats, MvmResult, Pulses, Read, Readings
 from rmhil.checks import whole_number
 from rmhil.errors import OutOfRangeError, OverRangeError, ShapeError
 from rmhil.ledger import mvm_array_energy
@@ -20,7 +20,7 @@ from rmhil.program_report import Outcome, ProgramInterruptedError, ProgramReport
 from rmhil.region import Region, SomeLines
 from rmhil.units import Siemens
 from rmhil.write_verify import AnyPolicy, Population, find_policy
-from rmhil.write_verify.cell_run import CellRun
+from rmhil.write_verify.cell_run import CellRun, Watch
 from rmhil.write_verify.pilot import CELLS_MIN, learn, pilot_order
 from rmhil.write_verify.program import FORM_PULSES, form_cells, program_cells, report_of
 
@@ -54,6 +54,7 @@ class Crossbar(ArrayReading):
         max_pulses: int = FORM_PULSES,
         averages: int = 1,
         progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> ProgramReport:
         """Read cells, and form those that are still virgin; the others are not pulsed.
 
@@ -62,14 +63,15 @@ class Crossbar(ArrayReading):
             max_pulses: FORM pulses allowed for each cell.
             averages: readings averaged for each verify read.
             progress: told how many cells are done.
+            watch: shown the record of all cells, as often as `progress` is told.
 
         Raises:
             ShapeError, OutOfRangeError, ConfigError: nothing was driven.
             ProgramInterruptedError: as `program`.
         """
-        named = self._region.everything() if mask is None else self._region.to_map("mask", mask, np.bool_)
+        named = self._named(mask)
         max_pulses = whole_number("max_pulses", max_pulses)
-        run = self._run(named, averages, progress, "forming")
+        run = self._run(named, averages, progress, "forming", watch)
         nowhere = np.full(named.shape, np.nan)
         return self._carry_out(run, named, nowhere, np.nan, "form", lambda: form_cells(run, max_pulses))
 
@@ -82,6 +84,7 @@ class Crossbar(ArrayReading):
         rewrite: bool = False,
         averages: int = 1,
         progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> ProgramReport:
         """Bring cells to their targets by write-verify.
 
@@ -100,6 +103,7 @@ class Crossbar(ArrayReading):
                 up to 8 further pulses of each cell.
             averages: readings averaged for each verify read.
             progress: told how many cells are done.
+            watch: shown the record of all cells, as often as `progress` is told.
 
         Returns:
             What became of each cell.
@@ -115,7 +119,7 @@ class Crossbar(ArrayReading):
         max_pulses = whole_number("max_pulses", max_pulses)
         chooser = find_policy(policy)
         named = ~np.isnan(wanted)
-        run = self._run(named, averages, progress, "programming")
+        run = self._run(named, averages, progress, "programming", watch)
         state = chooser.start(self.spec, wanted[named], tolerance, averages)
 
         def work() -> None:
@@ -140,13 +144,37 @@ class Crossbar(ArrayReading):
             ShapeError, OutOfRangeError, ConfigError: nothing was driven.
             PopulationError: the cells do not show it: too few of them answer, or not over the whole window.
         """
-        named = self._region.everything() if mask is None else self._region.to_map("mask", mask, np.bool_)
+        named = self._named(mask)
         run = self._run(_pilot_mask(named, whole_number("cells", cells)), 1, progress, "learning")
         with self._kept(run):
             form_cells(run)
             population = learn(run)
         logger.info("{}: population learnt on {} cells", self.spec.provenance, cells)
         return population
+
+    def apply(self, cells: Cells, pulses: Pulses | None, averages: int = 1) -> Readings:
+        """Give each of some cells one pulse (None: no pulse), and read it: the step that measurements are made of.
+
+        Args:
+            cells: by their numbers in this crossbar, at least one; none twice.
+            pulses: one for each of them.
+            averages: readings averaged for each verify read.
+
+        Returns:
+            One element a cell, in the order of the cells.
+
+        Raises:
+            ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven by the transaction that was
+                refused. A backend that takes fewer cells at once may have carried out earlier ones.
+        """
+        if not len(cells) or (pulses is not None and len(pulses) != len(cells)):
+            given = "" if pulses is None else f", and as many as there are pulses ({len(pulses)})"
+            raise ShapeError("cells", (len(cells),), f"at least one cell{given}")
+        read = Read.default(self.spec, whole_number("averages", averages))
+        run = CellRun(self._backend, self._ledger, self._region.named(cells), read)
+        with self._kept(run):
+            done = [run.transact(chosen, None if pulses is None else pulses[chosen]) for chosen in run.chunks()]
+        return Readings.joined(done)
 
     def _carry_out(
         self,

@@ -10,7 +10,18 @@ from collections.abc import Sequence
 
 
 class RmhilError(Exception):
-    """Root of every error that rmhil raises on purpose."""
+    """Root of every error that rmhil raises on purpose.
+
+    Attributes:
+        pulse_sent: False where it is certain that the pulse in question was not given; None where it is not known.
+    """
+
+    pulse_sent: bool | None = None
+
+
+def nothing_was_driven(error: BaseException) -> bool:
+    """Whether a request was refused before any line was biased, or is known not to have been carried out."""
+    return isinstance(error, RmhilError) and (isinstance(error, ValueError) or error.pulse_sent is False)
 
 
 class OutOfRangeError(RmhilError, ValueError):
@@ -102,6 +113,26 @@ class RunDirectoryError(RmhilError):
     """A run directory is missing, incomplete or damaged."""
 
 
+class ResumeError(RmhilError):
+    """A job cannot be taken up where it was left; nothing was driven."""
+
+
+class WearError(RmhilError, ValueError):
+    """Cells have had the SET/RESET cycles that they may have; nothing was driven."""
+
+    def __init__(self, cell: Sequence[int], count: int, cycles: float, limit: int) -> None:
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        super().__init__(
+            f"wear of cell {tuple(cell)}{more} = {cycles:g} SET/RESET cycles, allowed {limit:,}: leave such cells out "
+            "(NaN in the target), or raise the budget of the chip (rmhil wear --budget)"
+        )
+        self.cell, self.cycles, self.limit = tuple(cell), cycles, limit
+
+
+class WearFileError(RmhilError):
+    """The chip file that counts the wear is damaged, or cannot be used; nothing was driven."""
+
+
 class InputFileError(RmhilError):
     """A file named by the user is missing, or does not hold what it should; nothing was driven."""
 
@@ -116,3 +147,12 @@ class DivergedError(RmhilError):
 
 class CheckpointError(RmhilError):
     """A checkpoint of a training is damaged, or belongs to another training; nothing was changed."""
+
+
+class ToolMissingError(RmhilError):
+    """Programs that are needed are not installed; nothing was started."""
+
+    def __init__(self, purpose: str, packages: Sequence[str]) -> None:
+        names = " ".join(packages)
+        super().__init__(f"{purpose} needs {', '.join(packages)}: apt-get install {names}")
+        self.packages = tuple(packages)

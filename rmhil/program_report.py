@@ -34,6 +34,27 @@ class Outcome(IntEnum):
     """The call was cut short before the policy was done with this cell, also while it rested."""
 
 
+class CellState(IntEnum):
+    """What a cell turned out to be when its yield was measured: formed, and written to a low and to a high level."""
+
+    LEFT_ALONE = 0
+    """Not asked for."""
+    WORKING = 1
+    """It reached both levels."""
+    NOT_FORMED = 2
+    """It was virgin, and still is after the FORM ramp."""
+    STUCK_LOW = 3
+    """It conducts little, whatever it is asked for."""
+    STUCK_HIGH = 4
+    """It conducts much, whatever it is asked for."""
+    IMPRECISE = 5
+    """It answers, but did not reach both levels within the tolerance and the pulses allowed."""
+    NO_READING = 6
+    """Its readings are at compliance or over range."""
+    UNFINISHED = 7
+    """The measurement was cut short before it was known."""
+
+
 OUTSIDE_MAX = 0.01
 """1: share of the converged cells whose last read may lie outside the tolerance without a warning. Some always do:
 those near its edge that were read several times (estimate, range 0.003 to 0.03)."""
@@ -59,7 +80,8 @@ class ProgramReport:
         pulses: pulses given, by kind: `form`, `set` and `reset`, int64.
         reads: readings taken, each average counted, int64.
         outcome: `Outcome` codes, int8.
-        maybe_pulsed: true where a transaction broke off, so that one more pulse than counted may have been given.
+        maybe_pulsed: true where a transaction broke off, so that nobody knows whether its pulse was given. It is among
+            `pulses` if the cell was read again, by a job that was resumed; else it is not.
         policy: name of the policy.
         provenance: the target that the cells are on, e.g. `sim(taox180, seed=7)`.
         seconds: s on the backend's clock between the first and the last reading.

@@ -8,8 +8,8 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rmhil.backend import ArraySpec, Cells, Ints, Lines, line_numbers
-from rmhil.errors import ConfigError, ShapeError
+from rmhil.backend import ArraySpec, Cells, Ints, Lines, line_numbers, whole_numbers
+from rmhil.errors import ConfigError, OutOfRangeError, ShapeError
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -63,6 +63,22 @@ class Region:
         """The cells where a map of `full_shape` is true, in index order."""
         array, bl, sl = np.nonzero(mask)
         return Cells(self.arrays[array], self.bl[bl], self.sl[sl])
+
+    def named(self, cells: Cells) -> Cells:
+        """Cells counted within this region, by their numbers in the backend.
+
+        Raises:
+            ConfigError: the numbers are not whole.
+            OutOfRangeError: a cell is not of this region.
+        """
+        parts = []
+        for name, own, numbers in zip(("array", "bl", "sl"), (self.arrays, self.bl, self.sl), cells.index, strict=True):
+            inside = whole_numbers(f"cells.{name}", numbers)
+            outside = inside[(inside < 0) | (inside >= len(own))]
+            if outside.size:
+                raise OutOfRangeError(f"cells.{name}", float(outside[0]), 0, len(own) - 1, "")
+            parts.append(own[inside])
+        return Cells(*parts)
 
     def everything(self) -> NDArray[np.bool_]:
         """A map that is true for all cells."""

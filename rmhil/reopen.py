@@ -103,6 +103,7 @@ def keep_state(run: Run, backend: Backend) -> None:
         with writing(run.path / _STATE_NAME):
             backend.save_state(unfinished)
             unfinished.replace(run.path / _STATE_NAME)
+        run.journal.note_state()
 
 
 def reopen(run: Run) -> Backend:

@@ -21,6 +21,7 @@ FORMAT: Final = 1
 """Version of the layout; a directory of another version is refused."""
 
 RECORD_NAME: Final = "run.json"
+JOURNAL_NAME: Final = "journal.sqlite"
 
 RunStatus = Literal["running", "complete", "interrupted", "failed"]
 

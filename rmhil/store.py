@@ -3,7 +3,7 @@
 ```
 runs/2026-11-21T14-03-12/
     run.json         command, configuration, seed, versions, backend, status
-    journal.sqlite   the steps, in order (beside it `-wal` and `-shm` while it is written)
+    journal.sqlite   the commands, pulses and readings, in order (beside it `-wal` and `-shm` while it is written)
     maps/*.nc        conductance maps (netCDF4)
     arrays/*.npz     other arrays (embeddings, currents)
     results.json     accuracies and counts
@@ -11,6 +11,7 @@ runs/2026-11-21T14-03-12/
     ledger-total.json  those and everything that comparisons did on the array (`rmhil demo`)
     backend.toml     copy of the backend's configuration file, if one was given
     chip-state.npz   the cells of a simulated array
+    chip-wear.sqlite the pulses that each of them has had
     deployment/      the converted network, its adapters and `deployment.json` (`rmhil demo`)
     report.html      written by `rmhil report`
     plots/*.png      pictures of the report
@@ -43,6 +44,7 @@ from rmhil.journal import Journal, Step
 from rmhil.plain import plain
 from rmhil.run_lock import RunLock
 from rmhil.run_record import (
+    JOURNAL_NAME,
     RECORD_NAME,
     RunRecord,
     RunStatus,
@@ -65,7 +67,7 @@ if TYPE_CHECKING:
 LATEST: Final = "latest"
 """Stands for the newest run directory wherever a run is asked for."""
 
-_RESULTS, _LEDGER, _JOURNAL = "results.json", "ledger.json", "journal.sqlite"
+_RESULTS, _LEDGER = "results.json", "ledger.json"
 _STAMP = "%Y-%m-%dT%H-%M-%S"
 _FILE_NAME = re.compile(
     r"(?!(?:con|prn|aux|nul|com\d|lpt\d) *(?:\.|$))"  # devices, not files, on Windows
@@ -94,7 +96,7 @@ class Run:
         self.path = path
         self.record = record
         self.asked: dict[str, Any] = {}
-        self._journal = Journal(path / _JOURNAL)
+        self._journal = Journal(path / JOURNAL_NAME)
         self._lock = RunLock(path)
         self._earlier: RunRecord | None = None
 
@@ -161,6 +163,11 @@ class Run:
         return self.record.status
 
     # The journal ------------------------------------------------------------------------------
+
+    @property
+    def journal(self) -> Journal:
+        """What was asked of the array and what came of it, pulse by pulse; see `docs/reference/journal.md`."""
+        return self._journal
 
     def step(self, kind: str, **detail: Any) -> int:  # noqa: ANN401
         """Commit one step to the journal and return its number.

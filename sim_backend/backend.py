@@ -73,6 +73,23 @@ def open_backend(config: str | Path | None = None, **options: Any) -> SimBackend
     return SimBackend(load_config(config, options))
 
 
+def array_spec(config: SimConfig) -> ArraySpec:
+    """What a backend of these settings is."""
+    preset = config.device_preset
+    return ArraySpec(
+        provenance=config.provenance,
+        n_arrays=config.n_arrays,
+        n_bl=config.n_bl,
+        n_sl=config.n_sl,
+        conductance_min=preset.conductance_min,
+        conductance_max=preset.conductance_max,
+        limits=_limits(preset),
+        pulse_width=preset.reference_time,
+        wiring=config.effective_wiring,
+        cells_at_once=config.cells_at_once,
+    )
+
+
 class SimBackend:
     """Simulated arrays behind the seam; see `rmhil.backend.Backend` for the promises."""
 
@@ -81,19 +98,7 @@ class SimBackend:
         self._periphery = Periphery(config, PERIPHERY)
         self._chip = Chip(config, self._periphery)
         self._closed = False
-        preset = config.device_preset
-        self._spec = ArraySpec(
-            provenance=config.provenance,
-            n_arrays=config.n_arrays,
-            n_bl=config.n_bl,
-            n_sl=config.n_sl,
-            conductance_min=preset.conductance_min,
-            conductance_max=preset.conductance_max,
-            limits=_limits(preset),
-            pulse_width=preset.reference_time,
-            wiring=config.effective_wiring,
-            cells_at_once=config.cells_at_once,
-        )
+        self._spec = array_spec(config)
         check_wiring(self._spec)
         if config.nonlinear:
             self._chip.curve = CellCurve.of(self._chip.preset, self._spec.read_voltage, self._spec.read_gate_voltage)

@@ -376,6 +376,7 @@ class Chip:
 
     def restore(self, saved: SavedState) -> None:
         """Take over the cells of a saved state."""
+        self._matrices.forget()
         store = self._store
         for name in ("conductance", "written", "counts", "base"):
             getattr(store, name).copy_(torch.from_numpy(getattr(saved, name)))

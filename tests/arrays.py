@@ -24,13 +24,22 @@ def pulse(
     chosen = all_cells(backend) if cells is None else cells
     spec = backend.spec
     pulses = Pulses.of(len(chosen), operation, amplitude, width or spec.pulse_width, gate_voltage, spec.limits.current)
-    return backend.apply(chosen, pulses, Read.default(spec))
+    return transact(backend, chosen, pulses, Read.default(spec))
 
 
 def read(backend: Backend, cells: Cells | None = None, averages: int = 1) -> Readings:
     """A verify read of each cell (None: all cells)."""
     chosen = all_cells(backend) if cells is None else cells
-    return backend.apply(chosen, None, Read.default(backend.spec, averages))
+    return transact(backend, chosen, None, Read.default(backend.spec, averages))
+
+
+def transact(backend: Backend, cells: Cells, pulses: Pulses | None, how: Read) -> Readings:
+    """`Backend.apply` of any number of cells, as many at once as the backend takes."""
+    size = backend.spec.cells_at_once or max(1, len(cells))
+    parts = [slice(first, first + size) for first in range(0, max(1, len(cells)), size)]
+    return Readings.joined(
+        [backend.apply(cells[part], None if pulses is None else pulses[part], how) for part in parts]
+    )
 
 
 def fill(backend: Backend, seed: int = 0) -> Floats:

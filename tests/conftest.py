@@ -25,6 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bench", metavar="CONFIG", help="bench configuration (TOML); runs the contract on it as well")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def chips_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Wear that tests cause is not counted among the user's chips."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RMHIL_CHIPS", str(tmp_path_factory.mktemp("chips")))
+        yield
+
+
 @pytest.fixture
 def open_sim() -> Iterator[Callable[..., SimBackend]]:
     """Opens simulated chips, 16 x 12 unless told otherwise, and closes them after the test."""

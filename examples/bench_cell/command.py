@@ -58,7 +58,7 @@ def bench_cell(
     from dataclasses import replace
 
     from rmhil.line_solver import one_thread
-    from sim_backend.characterise.page import number_rows
+    from rmhil.measure.numbers import number_rows
 
     from .experiments import Extent
 

@@ -8,15 +8,15 @@ from typing import Any, Final, Protocol
 
 from rmhil.backend import Cells
 from rmhil.crossbar import Crossbar
+from rmhil.measure.endurance import measure_endurance
+from rmhil.measure.pictures import endurance_picture, sweeps_picture
+from rmhil.measure.sweeps import measure_sweeps
 from rmhil.program_report import Progress
 from rmhil.report.canvas import Picture
 from rmhil.units import Seconds, Siemens
-from sim_backend.characterise.endurance import measure_endurance
 from sim_backend.characterise.levels import gate_voltages, measure_levels
-from sim_backend.characterise.pictures import endurance_picture, sweeps_picture
 from sim_backend.characterise.program_pictures import trajectories_picture
-from sim_backend.characterise.raw_data import Writable
-from sim_backend.characterise.sweeps import measure_sweeps
+from sim_backend.characterise.raw_data import Kept, Writable
 from sim_backend.characterise.trajectories import measure_trajectories
 
 from .retention import measure_cell_retention, retention_picture
@@ -70,12 +70,18 @@ class Experiment:
 
 
 EXPERIMENTS: Final = {
-    "sweeps": Experiment(lambda x, p, e: measure_sweeps(x.backend, CELL, p, e.sweeps), sweeps_picture),
+    "sweeps": Experiment(
+        lambda x, p, e: Kept("sweeps", measure_sweeps(x, CELL, p, e.sweeps)),
+        lambda kept: sweeps_picture(kept.name, kept.own),
+    ),
     "levels": Experiment(
         lambda x, p, e: measure_levels(x.backend, CELL, p, gate_voltages(e.levels), e.repeats), staircase_picture
     ),
     "write-verify": Experiment(lambda x, p, e: measure_trajectories(x, CELL, p, legs=LEGS), trajectories_picture),
-    "endurance": Experiment(lambda x, p, e: measure_endurance(x.backend, CELL, p, e.cycles), endurance_picture),
+    "endurance": Experiment(
+        lambda x, p, e: Kept("endurance", measure_endurance(x, CELL, p, e.cycles)),
+        lambda kept: endurance_picture(kept.name, kept.own),
+    ),
     "retention": Experiment(lambda x, p, e: measure_cell_retention(x, p, e.retention), retention_picture),
 }
 """By name, in the order in which they wear the cell the least for those that follow."""

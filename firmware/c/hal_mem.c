@@ -73,6 +73,7 @@ static void stop(uint32_t state, uint32_t cause, uint32_t error)
     board.cause = cause;
     board.error = error;
     board.running = false;
+    board.until_us = 0; /* what was under way takes no more time */
     board.route = RM_ROUTE_OFF;
     board.gate = 0;
 }

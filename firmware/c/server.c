@@ -134,6 +134,15 @@ static void transmit(struct server *server, struct way_in *way)
     if (count < 0 && !would_block()) hang_up(server, way);
 }
 
+/* As if the cable had been pulled. */
+static void hang_up_all(struct server *server)
+{
+    for (unsigned i = 0; i < RM_PORTS; i++) {
+        struct way_in *way = &server->ways[i];
+        if (way->fd >= 0 && !way->terminal) hang_up(server, way);
+    }
+}
+
 /* End a connection that is to be ended, or that has been here for too long without holding the board. */
 static void dismiss(struct server *server, struct way_in *way)
 {
@@ -208,6 +217,7 @@ int rm_server_run(struct rm_core *core, const struct rm_options *options, const 
         return 1;
     }
     while (!*stop && !server.terminal_lost) {
+        if (options->turn != NULL && options->turn()) hang_up_all(&server);
         const enum rm_progress progress = advance(&server);
         wait_for_bytes(&server, progress == RM_IDLE ? IDLE_MS : 0);
     }

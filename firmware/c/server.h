@@ -12,6 +12,7 @@ struct rm_options {
     unsigned long baud;   /* of the terminal device */
     bool pty;             /* open a pseudo-terminal */
     int announce;         /* file descriptor that gets one line for each way in, "tcp 127.0.0.1:4711" */
+    bool (*turn)(void);   /* called between two steps of the board; true: hang up on TCP. NULL: nothing to do */
 };
 
 /* Serve until *stop is set, then switch the outputs off. Returns an exit status; messages go to stderr. */

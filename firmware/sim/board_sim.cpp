@@ -13,6 +13,7 @@
 #include "rm_board.h"
 #include "rm_checks.h"
 #include "rm_map.h"
+#include "still_clocks.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
@@ -29,7 +30,6 @@ constexpr double kHighestCode = 8191.0;
 constexpr unsigned kHalfPeriodNs = 500000000u / RM_BOARD_CLOCK_HZ;
 constexpr unsigned kResetClocks = 16;
 static_assert(RM_CHECK_COUNT > 32 && RM_CHECK_COUNT <= 64, "violations are one 64-bit port");
-constexpr unsigned kBusClocksMax = 16;  // the slave answers within two
 
 struct Violation {
     unsigned check;
@@ -68,6 +68,7 @@ struct board_sim {
         top->s_axi_rready = 1;
         top->s_axi_awvalid = top->s_axi_wvalid = top->s_axi_arvalid = 0;
         top->eval();
+        still.reset(new StillClocks(*top->rootp));
         held = top->adc_held;
         moved = top->array_moved;
         wire_lines();
@@ -75,23 +76,33 @@ struct board_sim {
 
     void wire_lines();
     void unpack();
+    board_sim_lines lines() const;
     void sample();
+    void tell_watch();
     void note_violations();
     void clock();
+    uint64_t run(uint64_t clocks, bool until_irq);
+    void skip(uint64_t clocks);
+    bool traces() const;
     void dump();
 
     std::unique_ptr<VerilatedContext> context;
     std::unique_ptr<Vboard_model> top;
+    std::unique_ptr<StillClocks> still;
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> trace;
 #endif
     board_sim_array array = nullptr;
     void *array_context = nullptr;
+    board_sim_watch watch = nullptr;
+    void *watch_context = nullptr;
     CData held = 0, moved = 0;
     bool unpacked = false;
     uint64_t epoch = 0;
     uint64_t seen = 0;  // one bit a check
     std::vector<Violation> violations;
+    board_sim_skipping skipping = RM_SIM_SKIP;
+    uint64_t skipped = 0, wrong = 0;
 
     std::array<uint32_t, kDacCount> dac_level{};
     std::array<uint8_t, RM_BOARD_N_BL> bl_source{};
@@ -100,6 +111,8 @@ struct board_sim {
     std::array<uint16_t, RM_BOARD_N_SL> tia_of_sl{};
     std::array<uint16_t, RM_BOARD_ADC_COUNT> tia{};
     std::array<double, RM_BOARD_ADC_COUNT> input{};
+    std::array<uint8_t, RM_BOARD_N_BL> told_bl{};
+    std::array<uint8_t, RM_BOARD_N_SL> told_sl{}, told_wl{};
 };
 
 void board_sim::wire_lines() {
@@ -124,6 +137,23 @@ void board_sim::unpack() {
     }
 }
 
+board_sim_lines board_sim::lines() const {
+    return {context->time(),  epoch,          dac_level.data(), bl_source.data(), sl_source.data(),
+            wl_source.data(), dac_of_bl.data(), tia_of_sl.data(), tia.data(),       kDacCount,
+            RM_BOARD_N_BL,    RM_BOARD_N_SL,  RM_BOARD_ADC_COUNT};
+}
+
+// DACs that moved are nobody's business here.
+void board_sim::tell_watch() {
+    unpack();
+    if (bl_source == told_bl && sl_source == told_sl && wl_source == told_wl) return;
+    told_bl = bl_source;
+    told_sl = sl_source;
+    told_wl = wl_source;
+    const board_sim_lines now = lines();
+    watch(watch_context, &now);
+}
+
 void board_sim::sample() {
     unpack();
     for (unsigned n = 0; n < RM_BOARD_ADC_COUNT; n++) {
@@ -131,11 +161,8 @@ void board_sim::sample() {
     }
     input.fill(0.0);
     if (array != nullptr) {
-        const board_sim_lines lines = {context->time(), epoch,          dac_level.data(), bl_source.data(),
-                                       sl_source.data(), wl_source.data(), dac_of_bl.data(), tia_of_sl.data(),
-                                       tia.data(),       kDacCount,      RM_BOARD_N_BL,    RM_BOARD_N_SL,
-                                       RM_BOARD_ADC_COUNT};
-        array(array_context, &lines, input.data());
+        const board_sim_lines now = lines();
+        array(array_context, &now, input.data());
     }
     for (unsigned n = 0; n < RM_BOARD_ADC_COUNT; n++) {
         const double code = std::min(std::max(std::nearbyint(input[n]), kLowestCode), kHighestCode);
@@ -165,6 +192,7 @@ void board_sim::clock() {
         moved = top->array_moved;
         unpacked = false;
         epoch++;
+        if (watch != nullptr) tell_watch();
     }
     if (top->adc_held != held) {
         held = top->adc_held;
@@ -176,6 +204,42 @@ void board_sim::clock() {
     top->clk = 0;
     top->eval();
     dump();
+}
+
+bool board_sim::traces() const {
+#if VM_TRACE
+    return trace != nullptr;
+#else
+    return false;
+#endif
+}
+
+uint64_t board_sim::run(uint64_t clocks, bool until_irq) {
+    const bool skips = skipping != RM_SIM_EVERY_CLOCK && !traces();
+    uint64_t done = 0;
+    while (done < clocks && !(until_irq && top->irq)) {
+        const bool looks = skips && still->looks();
+        if (looks) still->before_clock();
+        clock();
+        done++;
+        if (!looks) continue;
+        const uint64_t still_for = still->after_clock(context->time() - kHalfPeriodNs, clocks - done);
+        if (still_for != 0) skip(still_for);
+        done += still_for;
+    }
+    return done;
+}
+
+void board_sim::skip(uint64_t clocks) {
+    skipped += clocks;
+    if (skipping == RM_SIM_SKIP) {
+        still->leave_out(clocks);
+        context->timeInc(clocks * 2 * kHalfPeriodNs);
+        return;
+    }
+    const std::vector<char> expected = still->copy_after(clocks);
+    for (uint64_t n = 0; n < clocks; n++) clock();
+    if (still->copy_after(0) != expected) wrong++;
 }
 
 extern "C" {
@@ -204,14 +268,19 @@ void board_sim_set_array(board_sim *sim, board_sim_array array, void *context) {
     sim->array_context = context;
 }
 
+void board_sim_set_watch(board_sim *sim, board_sim_watch watch, void *context) {
+    sim->watch = watch;
+    sim->watch_context = context;
+    sim->told_bl.fill(RM_SIM_OPEN - 1u);  // no source is: what there is now is news
+    if (watch != nullptr) sim->tell_watch();
+}
+
 void board_sim_step(board_sim *sim, uint64_t clocks) {
-    for (; clocks > 0; clocks--) sim->clock();
+    sim->run(clocks, false);
 }
 
 uint64_t board_sim_step_until_irq(board_sim *sim, uint64_t clocks) {
-    uint64_t done = 0;
-    for (; done < clocks && !sim->top->irq; done++) sim->clock();
-    return done;
+    return sim->run(clocks, true);
 }
 
 uint64_t board_sim_time_ns(const board_sim *sim) { return sim->context->time(); }
@@ -272,6 +341,12 @@ void board_sim_outputs_now(board_sim *sim, board_sim_outputs *outputs) {
     outputs->dacs_off_rest = static_cast<uint32_t>(
         std::count_if(sim->dac_level.begin(), sim->dac_level.end(), [](uint32_t level) { return level != RM_BOARD_REST_CODE; }));
 }
+
+void board_sim_set_skipping(board_sim *sim, board_sim_skipping skipping) { sim->skipping = skipping; }
+
+uint64_t board_sim_clocks_skipped(const board_sim *sim) { return sim->skipped; }
+
+uint64_t board_sim_wrong_skips(const board_sim *sim) { return sim->wrong; }
 
 size_t board_sim_violation_count(const board_sim *sim) { return sim->violations.size(); }
 

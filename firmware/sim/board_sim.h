@@ -38,6 +38,10 @@ typedef struct {
  * to the nearest code, halves to even, and ends at the last codes. */
 typedef void (*board_sim_array)(void *context, const board_sim_lines *lines, double *input);
 
+/* What a line is joined to has changed, or whether the gate lets word lines through. As for an array, but for tia, which is not set.
+ * Called within board_sim_step and the bus functions; it must not call them. */
+typedef void (*board_sim_watch)(void *context, const board_sim_lines *lines);
+
 /* Levels at the outputs of the chips, now. */
 typedef struct {
     uint64_t time_ns;
@@ -58,10 +62,22 @@ RM_SIM_API void board_sim_reset(board_sim *sim);
 /* Without an array every ADC samples 0. */
 RM_SIM_API void board_sim_set_array(board_sim *sim, board_sim_array array, void *context);
 
+/* Without one nobody is told. With one it is called once at once. */
+RM_SIM_API void board_sim_set_watch(board_sim *sim, board_sim_watch watch, void *context);
+
 RM_SIM_API void board_sim_step(board_sim *sim, uint64_t clocks);
 
 /* Up to clocks clocks, fewer once the interrupt line is high; returns the clocks done. */
 RM_SIM_API uint64_t board_sim_step_until_irq(board_sim *sim, uint64_t clocks);
+
+/* Stretches of clocks in which nothing but counters moves are skipped, unless a wave dump is on: what they leave is the same, and so
+ * is the time. RM_SIM_CHECK works through them nevertheless and compares the whole state at the end of each. */
+typedef enum { RM_SIM_EVERY_CLOCK, RM_SIM_SKIP, RM_SIM_CHECK } board_sim_skipping;
+RM_SIM_API void board_sim_set_skipping(board_sim *sim, board_sim_skipping skipping);
+
+/* Since create: clocks that were skipped, or checked, and checked stretches that left something else. */
+RM_SIM_API uint64_t board_sim_clocks_skipped(const board_sim *sim);
+RM_SIM_API uint64_t board_sim_wrong_skips(const board_sim *sim);
 
 RM_SIM_API uint64_t board_sim_time_ns(const board_sim *sim);
 

@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 from rmhil.bench.b1500a import B1500A
+from rmhil.bench.board import Board
+from rmhil.bench.board_codes import Products
+from rmhil.bench.board_description import BoardDescription
+from rmhil.bench.board_errors import (
+    BoardAbortedError,
+    BoardMismatchError,
+    BoardNotArmedError,
+    BoardOutputsUnknownError,
+    BoardRouteError,
+    BoardStoppedError,
+    BoardTimedOutError,
+    CommandRefusedError,
+    ConverterSilentError,
+    WatchdogTrippedError,
+)
+from rmhil.bench.boards import BOARDS
 from rmhil.bench.errors import (
     AnalyserClosedError,
     BusHeldError,
@@ -29,12 +45,24 @@ from rmhil.bench.step_program import PulseAndVerify, StepReading, VerifyRead
 
 __all__ = [
     "B1500A",
+    "BOARDS",
     "AnalyserClosedError",
     "AnalyserWiring",
+    "Board",
+    "BoardAbortedError",
+    "BoardDescription",
+    "BoardMismatchError",
+    "BoardNotArmedError",
+    "BoardOutputsUnknownError",
+    "BoardRouteError",
+    "BoardStoppedError",
+    "BoardTimedOutError",
     "BusHeldError",
     "ChannelError",
     "ChannelLimits",
+    "CommandRefusedError",
     "ComplianceError",
+    "ConverterSilentError",
     "CurrentRange",
     "DataError",
     "Flag",
@@ -46,6 +74,7 @@ __all__ = [
     "ModuleMissingError",
     "OnFlag",
     "OutputsUnknownError",
+    "Products",
     "PulseAndVerify",
     "PulseTiming",
     "Reading",
@@ -57,5 +86,6 @@ __all__ = [
     "StepReading",
     "VerifyRead",
     "VoltagePulse",
+    "WatchdogTrippedError",
     "WrongInstrumentError",
 ]

@@ -12,11 +12,12 @@ from loguru import logger
 
 from rmhil.bench.exchange import Exchange
 from rmhil.bench.flex import messages
-from rmhil.bench.flex.facts import PAUSE_MAX, PROGRAM_NUMBERS, Cause
+from rmhil.bench.flex.facts import INTERLOCK_OPEN, PAUSE_MAX
 from rmhil.bench.flex.messages import AUTO_RANGE, CurrentRange
 from rmhil.bench.limits import AnalyserWiring, require
+from rmhil.bench.program_memory import ProgramMemory
 from rmhil.bench.readings import OnFlag, Reading, Readings, arranged
-from rmhil.bench.safety import OutputGuard
+from rmhil.bench.safety import OutputGuard, zero_outputs
 from rmhil.bench.session import ANSWER_WAIT, Session
 from rmhil.bench.setups import (
     READING_TIME,
@@ -34,11 +35,9 @@ from rmhil.bench.startup import (
     check_range,
     discover,
     identify,
-    report_error,
     settle,
-    take_reports,
 )
-from rmhil.bench.wire import DEFAULT_LIBRARY, VisaWire, resources_seen
+from rmhil.bench.wire import DEFAULT_LIBRARY, resources_seen, visa_links
 from rmhil.errors import ConfigError
 from rmhil.units import Amperes, Seconds, Volts
 
@@ -56,6 +55,8 @@ class B1500A:
         identity: who answered `*IDN?`.
         modules: model of each module, by slot.
         wiring: the channels, and what they may do.
+        left_over: errors that were in its queue when it was opened, and are no more.
+        memory: its stored programs.
     """
 
     def __init__(self, session: Session, wiring: AnalyserWiring, guard: OutputGuard) -> None:
@@ -63,10 +64,11 @@ class B1500A:
         self.identity: Identity = identify(session)
         self.modules = discover(session)
         check_modules(self.modules, wiring)
-        settle(session)
+        self.left_over = settle(session)
         guard.switch_off()
         guard.arm()
         self._guard, self._exchange = guard, Exchange(session, guard)
+        self.memory = ProgramMemory(self._exchange)
         self._finalizer = weakref.finalize(self, guard.leave)
         self._finalizer.atexit = False  # the guard does that, before VISA closes its sessions
         logger.info("{}, modules {}", self.identity, self.modules)
@@ -79,6 +81,7 @@ class B1500A:
         *,
         library: str = DEFAULT_LIBRARY,
         patience: Seconds = ANSWER_WAIT,
+        exclusive: bool = False,
     ) -> Self:
         """Open an analyser, and put it into a known state: outputs off, nothing left over.
 
@@ -87,6 +90,7 @@ class B1500A:
             wiring: the channels, and what they may do.
             library: VISA library: `@py` (pyvisa-py), `@ivi` (the vendor's), or a path.
             patience: s for an answer to a query, and beyond twice the expected time of a measurement.
+            exclusive: whether to lock it for others, where VISA and the transport have locks.
 
         Raises:
             InstrumentNotFoundError: nothing answers there; the message lists what VISA sees.
@@ -95,11 +99,8 @@ class B1500A:
             ModuleMissingError: the wiring names a channel that is no SMU.
             OutputsUnknownError: its outputs cannot be switched off.
         """
-
-        def wire() -> VisaWire:
-            return VisaWire(resource, library)
-
-        return cls.over(Session(wire, resource, lambda: resources_seen(library), patience), wiring)
+        links = visa_links(resource, library, exclusive)
+        return cls.over(Session(links, resource, lambda: resources_seen(library), patience), wiring)
 
     @classmethod
     def over(cls, session: Session, wiring: AnalyserWiring) -> Self:
@@ -120,6 +121,11 @@ class B1500A:
     def on(self) -> bool:
         """Whether switches have been closed, and neither `switch_off` nor a fault has opened them since."""
         return self._guard.driving
+
+    @property
+    def locked(self) -> bool:
+        """Whether VISA keeps others from it."""
+        return self._exchange.session.locked
 
     @property
     def traffic(self) -> tuple[int, int]:
@@ -161,6 +167,14 @@ class B1500A:
     def zero(self) -> None:
         """Put every output to 0 V; switches stay as they are."""
         self._exchange.send("DZ")
+
+    def zero_verified(self) -> None:
+        """Put every output to 0 V, and have the instrument say that all are near it; switches stay as they are.
+
+        Raises: OutputsUnknownError, if it says otherwise; as the class says.
+        """
+        with self._exchange.watched() as session:
+            zero_outputs(session)
 
     def force_voltage(self, channel: int, voltage: Volts, compliance: Amperes) -> None:
         """Drive one channel with a voltage (V), its current limited (A).
@@ -341,6 +355,11 @@ class B1500A:
                 session.ask(f"{messages.command('PA', part)};*OPC?", part)
                 left -= part
 
+    def asks_for_interlock(self) -> bool:
+        """Whether the instrument says that an output or a compliance needs the interlock closed, and it is open."""
+        with self._exchange.watched() as session:
+            return bool(int(session.ask("*STB?")) & INTERLOCK_OPEN)
+
     def check_errors(self) -> None:
         """Ask for errors; once for each unit of work, a cell say, is enough.
 
@@ -349,36 +368,6 @@ class B1500A:
         """
         with self._exchange.watched() as session:
             self._exchange.raise_reports(session.sent)
-
-    def store(self, number: int, commands: Sequence[str]) -> None:
-        """Write a program into the analyser's memory, and have it say that it took every command.
-
-        Raises:
-            OutOfRangeError: no such program memory; nothing was sent.
-            ReportedError: a command was refused.
-        """
-        require("program", number, PROGRAM_NUMBERS[0], PROGRAM_NUMBERS[-1], "")
-        with self._exchange.watched() as session:
-            session.send(f"SCR {number}")
-            # A refusal of this message says that there was no such program.
-            serious = [report for report in take_reports(session) if report.cause is not Cause.MESSAGE]
-            if serious:
-                raise report_error(f"SCR {number}", serious)
-            session.send(f"ST {number}")
-            session.storing = True
-            for command in commands:
-                session.send(command)
-            session.send("END")
-            session.storing = False
-            self._exchange.raise_reports(f"program {number}")
-
-    def run_stored(self, commands: Sequence[str], owners: Sequence[int], expected: Seconds) -> list[Reading]:
-        """Send one message that runs programs, and read a time and a current for each owner; statuses are carried.
-
-        The caller has checked every value in it against the wiring.
-        """
-        items = self._exchange.measure(commands, owners, expected, OnFlag.CARRY)
-        return [Reading.of(*pair) for pair in zip(items[0::2], items[1::2], strict=True)]
 
     def close(self) -> None:
         """Switch off, and let go of the analyser. Idempotent; afterwards every other call but this one raises.

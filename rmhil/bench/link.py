@@ -26,6 +26,7 @@ from rmhil.bench import messages
 from rmhil.bench.frames import Damaged, Envelope, FrameReader, encode
 from rmhil.bench.link_errors import BoardDroppedError, BoardLinkClosedError, BoardLinkError, BoardNotFoundError
 from rmhil.bench.link_greeting import Caller, greet
+from rmhil.bench.link_pending import PendingReport, PendingVectors
 from rmhil.bench.link_port import Port, PortBroken
 from rmhil.bench.link_window import Request, Window
 from rmhil.bench.messages import Capability, Command, Counters, Kind, Report, Step, Welcome
@@ -52,28 +53,6 @@ _TURN_MAX: Final[Seconds] = 0.02
 
 _WINDOW: Final = 8
 """1: requests that the daemon keeps answers for; with their bytes the line is busy while an answer is waited for."""
-
-
-class PendingVectors:
-    """A batch on its way; `Link.submit_vectors` makes it. The vectors must stay as they are until `result` returns."""
-
-    def __init__(self, link: Link, requests: list[Request], shape: tuple[int, int]) -> None:
-        self._link, self._requests, self._shape = link, requests, shape
-
-    def result(self) -> NDArray[np.uint16]:
-        """The results, in the order of the vectors: uint16, shape (vectors, words of a result).
-
-        Raises:
-            BoardLinkError: a part of the batch was not carried out; all of it has come to an end.
-        """
-        self._link.settle(self._requests)
-        results = np.empty(self._shape, dtype=np.uint16)
-        at = 0
-        for request in self._requests:
-            part = np.frombuffer(request.answer or b"", dtype="<u2").reshape(-1, self._shape[1])
-            results[at : at + len(part)] = part
-            at += len(part)
-        return results
 
 
 class Link:
@@ -142,10 +121,15 @@ class Link:
             BoardFaultError: the board stopped at a command; `refusal.index` says at which.
             BoardLinkError: any other reason.
         """
-        report = Report.unpack(self._ask(Request(Kind.COMMANDS, messages.commands(commands), commands)))
-        if report is None:
-            raise BoardDroppedError(f"{len(commands)} commands", "the answer has another length than a report")
-        return report
+        return self.submit_commands(commands).result()
+
+    def submit_commands(self, commands: Sequence[Command]) -> PendingReport:
+        """Send commands and return. What is submitted afterwards runs behind them, and not at all where they fail."""
+        request = Request(Kind.COMMANDS, messages.commands(commands), commands)
+        with self._door, self._lock:
+            self._submit(request)
+            self._pump_out()
+        return PendingReport(self, [request])
 
     def run_vectors(self, vectors: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """Multiply vectors on the route that was chosen before.
@@ -190,6 +174,11 @@ class Link:
         if counters is None:
             raise BoardDroppedError("HEARTBEAT", "the answer has another length than the counters")
         return counters
+
+    def wait(self, requests: Sequence[Request], stop: Callable[[], bool]) -> bool:
+        """Wait until all of them have come to an end, or until `stop` holds; whether they have."""
+        self._until(lambda: all(request.done for request in requests) or stop())
+        return all(request.done for request in requests)
 
     def settle(self, requests: Sequence[Request]) -> None:
         """Wait until all of them have come to an end.

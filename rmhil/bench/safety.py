@@ -19,9 +19,17 @@ from loguru import logger
 from rmhil.bench.errors import InstrumentError, OutputsUnknownError
 from rmhil.bench.session import Session
 from rmhil.bench.wire import WireBroken
+from rmhil.units import Seconds
 
 ALL_OFF: Final = "CL"
 """Answer of `*LRN? 0` where every switch is open. Source: pyHegel, answers of real instruments."""
+
+_ZERO_WAIT: Final[Seconds] = 1.0
+"""s in which outputs that were sent to 0 V get there (estimate; the charge of a cable takes milliseconds)."""
+
+_ALL_NEAR_ZERO: Final = "0"
+"""Answer of `WZ?` where every output is within 2 V of zero. Source: page index of the B1500A Programming Guide, edition
+15, page 4-252; not verified."""
 
 _ENDING: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a Python process without running its `finally` blocks."""
@@ -89,6 +97,19 @@ class OutputGuard:
             self._signals.off()
 
 
+def zero_outputs(session: Session) -> None:
+    """Every output to 0 V, switches as they are, and the instrument's own word for it.
+
+    Raises:
+        OutputsUnknownError: it says that one is not near 0 V.
+        InstrumentError: it does not answer.
+    """
+    session.send("DZ")
+    answer = session.ask(f"WZ? {_ZERO_WAIT:g}", _ZERO_WAIT)
+    if answer != _ALL_NEAR_ZERO:
+        raise OutputsUnknownError(session.name, f"WZ? answers {answer!r} after DZ")
+
+
 def _switch_off(session: Session) -> None:
     session.recover()
     session.send("DZ")
@@ -99,19 +120,19 @@ def _switch_off(session: Session) -> None:
 
 
 @contextmanager
-def signals_held() -> Iterator[None]:
-    """Hold Ctrl-C and requests to end back until the work inside is done."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def signals_held() -> Iterator[list[int]]:
+    """Hold Ctrl-C and requests to end back until the work inside is done, which may look at those that have come."""
     came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
 
     def remember(number: int, frame: FrameType | None) -> None:
         came.append(number)
 
     before = {number: signal.signal(number, remember) for number in (signal.SIGINT, *_ENDING)}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -64,6 +64,8 @@ class Session:
         """Whether commands go into the program memory instead of being carried out."""
         self._settled = True
         self._wire = opener()
+        self.locked = getattr(self._wire, "locked", False)
+        """Whether VISA keeps others from the resource."""
 
     def send(self, *commands: str) -> None:
         """Send commands as one message.

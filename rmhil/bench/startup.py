@@ -127,14 +127,19 @@ def check_range(modules: dict[int, str], channel: int, ranging: CurrentRange) ->
         require(f"current range of channel {channel}", ranging.full_scale, low, high, "A")
 
 
-def settle(session: Session) -> None:
-    """Forget what the last user set; then no calibration that opens outputs, and the time before each datum."""
+def settle(session: Session) -> list[Report]:
+    """Forget what the last user set; then no calibration that opens outputs, and the time before each datum.
+
+    Returns:
+        What the last user left in the error queue, which is empty now.
+    """
     session.send("DZ")
     session.send("*RST")
     left = take_reports(session)
     if left:
         logger.info("{}: left in its error queue: {}", session.name, "; ".join(str(report) for report in left))
     session.send("CM 0", "AZ 0", "TSC 1", f"FMT {DATA_FORMAT},0")
+    return left
 
 
 def take_reports(session: Session) -> list[Report]:

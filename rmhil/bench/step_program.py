@@ -23,6 +23,9 @@ _PEAK, _GATE, _WIDTH, _PERIOD, _COMPLIANCE = 1, 2, 3, 4, 5
 _MULTI_CHANNEL_PULSE: Final = 27
 """Mode of `MM`: pulses on several channels together."""
 
+FLOATING_VOLTAGE: Final[Volts] = 0.5
+"""V: limit of a channel that forces no current. Its line is at the source line's 0 V while a cell is read."""
+
 _AVERAGES_MAX: Final = 100
 """Readings of one step (estimate: a program of that length was never tried)."""
 
@@ -70,26 +73,33 @@ class PulseAndVerify:
         pulsed: channel of the pulse.
         gate: channel of the gate, pulsed together with it.
         read: the verify reading.
+        follower: channel that is pulsed as `pulsed` is and forces no current afterwards; None: there is none.
 
     Raises:
         ConfigError, OutOfRangeError: something is outside the limits; nothing was sent.
         ReportedError: the instrument took a command of the programs ill.
     """
 
-    def __init__(self, analyser: B1500A, number: int, *, pulsed: int, gate: int, read: VerifyRead) -> None:
+    def __init__(
+        self, analyser: B1500A, number: int, *, pulsed: int, gate: int, read: VerifyRead, follower: int | None = None
+    ) -> None:
         if gate in (pulsed, read.channel):
             raise ConfigError(f"channel {gate} cannot be the gate and another line as well")
+        if follower in (pulsed, gate, read.channel):
+            raise ConfigError(f"channel {follower} cannot follow a line and be another one as well")
         averages = whole_number("averages", read.averages)
         require("averages", averages, 1, _AVERAGES_MAX, "")
         analyser.wiring.check_channel(pulsed)
         analyser.check_ranging([read.channel], read.ranging)
         analyser.wiring.check_voltage(read.channel, read.voltage, read.compliance)
         analyser.wiring.check_voltage(gate, read.gate_voltage, read.compliance)
+        if follower is not None:
+            analyser.wiring.check_channel(follower)
         self._analyser, self._number, self._read = analyser, number, read
-        self._pulsed, self._gate = pulsed, gate
+        self._pulsed, self._gate, self._follower = pulsed, gate, follower
         reading = self._reading_commands()
-        analyser.store(number, [*self._pulse_commands(), *reading])
-        analyser.store(number + 1, reading)
+        analyser.memory.store(number, [*self._pulse_commands(), *reading])
+        analyser.memory.store(number + 1, reading)
 
     def step(self, peak: Volts, gate_voltage: Volts, timing: PulseTiming, compliance: Amperes = 1e-3) -> StepReading:
         """Give one pulse and read: one message out, one read in.
@@ -105,7 +115,8 @@ class PulseAndVerify:
             InstrumentError: as `B1500A`; the pulse may have been given.
         """
         wiring = self._analyser.wiring
-        VoltagePulse(channel=self._pulsed, peak=peak, compliance=compliance).check(wiring)
+        for channel in self._together:
+            VoltagePulse(channel=channel, peak=peak, compliance=compliance).check(wiring)
         wiring.check_voltage(self._gate, gate_voltage, self._read.compliance)
         require("hold time", timing.hold, 0.0, 0.0, "s (in a step)")
         period = wiring.pulse_period(timing.width, timing.period, timing.hold)
@@ -113,7 +124,7 @@ class PulseAndVerify:
         variables = [messages.real_variable(place, value) for place, value in values.items()]
         owners = [self._pulsed, *self._readers]
         expected = period + len(owners) * READING_TIME
-        pulse, *reads = self._analyser.run_stored([*variables, f"DO {self._number}"], owners, expected)
+        pulse, *reads = self._analyser.memory.run([*variables, f"DO {self._number}"], owners, expected)
         return StepReading(pulse=pulse, reads=tuple(reads))
 
     def read(self) -> StepReading:
@@ -122,7 +133,7 @@ class PulseAndVerify:
         Raises: as `step`.
         """
         owners = self._readers
-        reads = self._analyser.run_stored([f"DO {self._number + 1}"], owners, len(owners) * READING_TIME)
+        reads = self._analyser.memory.run([f"DO {self._number + 1}"], owners, len(owners) * READING_TIME)
         return StepReading(pulse=None, reads=tuple(reads))
 
     @property
@@ -130,15 +141,26 @@ class PulseAndVerify:
         """Channel of each verify reading."""
         return [self._read.channel] * self._read.averages
 
+    @property
+    def _together(self) -> list[int]:
+        """Channels that the pulse comes from."""
+        return [self._pulsed] if self._follower is None else [self._pulsed, self._follower]
+
     def _pulse_commands(self) -> list[str]:
+        widths = [messages.pulses_width(one, 0.0, _variable(_WIDTH)) for one in (*self._together, self._gate)]
+        sources = [
+            messages.pulses_source(place, one, 0.0, _variable(_PEAK), _variable(_COMPLIANCE))
+            for place, one in enumerate(self._together, 2)
+        ]
+        floating = [] if self._follower is None else [no_current(self._follower)]
         return [
             messages.measure(_MULTI_CHANNEL_PULSE, self._pulsed),
             messages.pulses_times(0.0, _variable(_PERIOD)),
-            messages.pulses_width(self._pulsed, 0.0, _variable(_WIDTH)),
-            messages.pulses_width(self._gate, 0.0, _variable(_WIDTH)),
+            *widths,
             messages.pulses_source(1, self._gate, 0.0, _variable(_GATE), self._read.compliance),
-            messages.pulses_source(2, self._pulsed, 0.0, _variable(_PEAK), _variable(_COMPLIANCE)),
+            *sources,
             "XE",
+            *floating,
         ]
 
     def _reading_commands(self) -> list[str]:
@@ -150,6 +172,11 @@ class PulseAndVerify:
             messages.force_voltage(read.channel, 0.0, read.compliance),
             messages.force_voltage(self._gate, 0.0, read.compliance),
         ]
+
+
+def no_current(channel: int) -> str:
+    """The command that makes a channel float: it forces 0 A, at a voltage that its line gives it."""
+    return messages.force_current(channel, 0.0, FLOATING_VOLTAGE)
 
 
 def _variable(place: int) -> str:

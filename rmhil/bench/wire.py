@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from loguru import logger
 
 from rmhil.bench.errors import BusHeldError, InstrumentNotFoundError
 from rmhil.units import Seconds
@@ -20,6 +22,9 @@ DEFAULT_LIBRARY: Final = "@py"
 _OPEN_TIMEOUT: Final[Seconds] = 5.0
 """s until a link stands (estimate; a gateway on the same network takes well under one)."""
 
+
+_LOCK_TIMEOUT: Final[Seconds] = 1.0
+"""s until a lock that somebody else holds counts as held (estimate; it is asked for once, at the start)."""
 
 TERMINATOR: Final = b"\r\n"
 """Ends a message to the instrument."""
@@ -70,16 +75,21 @@ class VisaWire:
     Args:
         resource: any VISA name of an instrument or socket.
         library: as `pyvisa.ResourceManager` takes it.
+        exclusive: whether to lock it for others, where the transport has locks.
+
+    Attributes:
+        locked: whether it is locked for others.
 
     Raises:
         InstrumentNotFoundError: VISA cannot open it.
         BusHeldError: somebody else holds it.
     """
 
-    def __init__(self, resource: str, library: str = DEFAULT_LIBRARY) -> None:
+    def __init__(self, resource: str, library: str = DEFAULT_LIBRARY, exclusive: bool = False) -> None:
         from pyvisa.constants import ResourceAttribute, StatusCode
 
         self._visa = _open(resource, library)
+        self.locked = exclusive and _locked(self._visa, resource)
         self._visa.read_termination = "\n"
         self._wait: int | None = None
         self._socket = resource.upper().endswith("SOCKET")
@@ -140,6 +150,19 @@ class VisaWire:
             self._wait = milliseconds
 
 
+def visa_links(resource: str, library: str, exclusive: bool) -> Callable[[], VisaWire]:
+    """Opens links to a resource: the first one locked for others if wished, those in place of a broken one at once.
+
+    They must not wait until the lock of the broken one is forgotten.
+    """
+    locks = [exclusive]
+
+    def open_link() -> VisaWire:
+        return VisaWire(resource, library, locks.pop() if locks else False)
+
+    return open_link
+
+
 def resources_seen(library: str = DEFAULT_LIBRARY) -> list[str]:
     """The names that VISA lists by itself; sockets and gateways are never among them."""
     import pyvisa
@@ -168,6 +191,25 @@ def _open(resource: str, library: str) -> MessageBasedResource:
         opened.close()
         raise InstrumentNotFoundError(resource, "it takes no messages", resources_seen(library))
     return opened  # type: ignore[no-any-return]
+
+
+def _locked(visa: MessageBasedResource, resource: str) -> bool:
+    """Lock a resource for others; False where its transport has no locks.
+
+    Raises:
+        BusHeldError: somebody else has locked it.
+    """
+    import pyvisa
+
+    try:
+        visa.lock_excl(timeout=int(1000 * _LOCK_TIMEOUT))
+    except pyvisa.VisaIOError as error:
+        if error.abbreviation in ("VI_ERROR_RSRC_BUSY", "VI_ERROR_RSRC_LOCKED", "VI_ERROR_TMO"):
+            visa.close()
+            raise BusHeldError(resource, f"another session has locked it ({error.abbreviation})") from error
+        logger.info("{}: no lock of VISA ({})", resource, error.abbreviation)
+        return False
+    return True
 
 
 @contextmanager

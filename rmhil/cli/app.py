@@ -32,6 +32,11 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _to_stderr(message: str) -> None:
+    """Whatever stderr is at this moment: while a bar or a map is drawn, lines go above it."""
+    sys.stderr.write(message)
+
+
 @app.callback()
 def options(
     verbose: Annotated[
@@ -44,7 +49,8 @@ def options(
 ) -> None:
     """Set up logging for the subcommand."""
     logger.remove()
-    logger.add(sys.stderr, level=("WARNING", "INFO", "DEBUG")[min(verbose, 2)], backtrace=False, diagnose=False)
+    level = ("WARNING", "INFO", "DEBUG")[min(verbose, 2)]
+    logger.add(_to_stderr, level=level, colorize=sys.stderr.isatty(), backtrace=False, diagnose=False)
     for package in ("rmhil", "sim_backend", "rmhil_examples"):
         logger.enable(package)
 

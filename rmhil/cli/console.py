@@ -10,10 +10,11 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from rmhil.cli.signals import stop_if_asked
+from rmhil.cli.signals import stop_if_asked, stopping
 from rmhil.plain import plain
 from rmhil.program_report import Progress as ProgressCall
 
@@ -45,6 +46,18 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
     output_console().print(table)
 
 
+STOPPING = "stopping after this step; Ctrl-C stops at once"
+"""Shown from the request to stop until the step has ended."""
+
+
+class _Stopping(ProgressColumn):
+    """Says that the request to stop was heard."""
+
+    def render(self, task: Task) -> Text:
+        """The text, or nothing."""
+        return Text(STOPPING if stopping() else "", style="bold red")
+
+
 @contextmanager
 def progress_bar(title: str = "", *, shown: bool = True) -> Iterator[ProgressCall]:
     """A bar on stderr, fed by calls `(done, total, text)`; it appears with the first one.
@@ -60,6 +73,7 @@ def progress_bar(title: str = "", *, shown: bool = True) -> Iterator[ProgressCal
         BarColumn(),
         TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
         TimeElapsedColumn(),
+        _Stopping(),
     )
     bar = Progress(*columns, console=error_console(), disable=not shown)
     task = bar.add_task("", total=1, start=True)

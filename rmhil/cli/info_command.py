@@ -84,10 +84,13 @@ def _print_installed(as_json: bool) -> None:
 
 
 def _print_run(run: Run, as_json: bool) -> None:
-    steps = run.steps()
+    from rmhil.measure.labelled import measurement_names
+
+    steps, measurements = run.steps(), measurement_names(run)
     record = run.record
     if as_json:
-        print_json(record.model_dump() | {"path": run.path, "steps": steps, "maps": run.map_names()})
+        held = {"maps": run.map_names(), "measurements": measurements}
+        print_json(record.model_dump() | {"path": run.path, "steps": steps} | held)
         return
     backend = (record.backend or {}).get("provenance", "none")
     print_facts(
@@ -99,6 +102,7 @@ def _print_run(run: Run, as_json: bool) -> None:
             "created": record.created,
             "finished": record.finished or "-",
             "maps": ", ".join(run.map_names()) or "none",
+            "measurements": ", ".join(measurements) or "none",
             "arrays": ", ".join(run.array_names()) or "none",
             "steps": ", ".join(f"{step.id} {step.kind}" for step in steps) or "none",
             "directory": run.path,

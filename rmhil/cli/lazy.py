@@ -34,10 +34,16 @@ _REFUSED, _INTERRUPTED, _TERMINATED = 2, 130, 143
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the function of a subcommand is."""
+    """Where the function of a subcommand is.
+
+    Attributes:
+        module, function: where it is imported from.
+        panel: of the help that lists it.
+    """
 
     module: str
     function: str
+    panel: str = "Simulator and examples"
 
     def short_help(self) -> str:
         """First line of its docstring, without importing its module or the packages around it."""
@@ -82,15 +88,26 @@ def _text(node: ast.stmt | None) -> str:
     return ""
 
 
+_ARRAY, _CELLS, _RUNS = "Arrays", "Measurements of cells", "Runs, networks and costs"
+
 OWN = {
-    "info": Source("rmhil.cli.info_command", "info"),
-    "program": Source("rmhil.cli.program_command", "program"),
-    "verify": Source("rmhil.cli.verify_command", "verify"),
-    "read": Source("rmhil.cli.read_command", "read"),
-    "mvm": Source("rmhil.cli.mvm_command", "mvm"),
-    "infer": Source("rmhil.cli.infer_command", "infer"),
-    "report": Source("rmhil.cli.report_command", "report"),
-    "cost": Source("rmhil.cli.cost_command", "cost"),
+    "bench": Source("rmhil.cli.bench_command", "bench", _ARRAY),
+    "form": Source("rmhil.cli.form_command", "form", _ARRAY),
+    "program": Source("rmhil.cli.program_command", "program", _ARRAY),
+    "verify": Source("rmhil.cli.verify_command", "verify", _ARRAY),
+    "read": Source("rmhil.cli.read_command", "read", _ARRAY),
+    "mvm": Source("rmhil.cli.mvm_command", "mvm", _ARRAY),
+    "yield": Source("rmhil.cli.yield_command", "measure_yield", _CELLS),
+    "sweep": Source("rmhil.cli.sweep_command", "sweep", _CELLS),
+    "endurance": Source("rmhil.cli.endurance_command", "endurance", _CELLS),
+    "retention": Source("rmhil.cli.retention_command", "retention", _CELLS),
+    "info": Source("rmhil.cli.info_command", "info", _RUNS),
+    "history": Source("rmhil.cli.history_command", "history", _RUNS),
+    "wear": Source("rmhil.cli.wear_command", "wear", _RUNS),
+    "export": Source("rmhil.cli.export_command", "export", _RUNS),
+    "report": Source("rmhil.cli.report_command", "report", _RUNS),
+    "infer": Source("rmhil.cli.infer_command", "infer", _RUNS),
+    "cost": Source("rmhil.cli.cost_command", "cost", _RUNS),
 }
 """The subcommands of this package, in the order of the help."""
 
@@ -112,7 +129,11 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
         """A stand-in that knows the name and one line of help."""
         source = sources().get(cmd_name)
-        return None if source is None else TyperCommand(name=cmd_name, help=source.short_help())
+        return (
+            None
+            if source is None
+            else TyperCommand(name=cmd_name, help=source.short_help(), rich_help_panel=source.panel)
+        )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401
         """The command itself, imported now."""

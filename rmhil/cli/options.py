@@ -29,8 +29,28 @@ Region: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--region", metavar="BL,SL", rich_help_panel=_TARGET,
-        help="Only these lines, each as START:STOP (STOP is the first one left out), e.g. 0:64,0:32. Files then have "
-        "this shape.",
+        help="Only these lines, each as START:STOP (STOP is the first one left out) or one number, e.g. 0:64,0:32. "
+        "Files then have this shape.",
+    ),
+]  # fmt: skip
+CellNames: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cell", metavar="BL,SL", rich_help_panel=_TARGET, show_default=False,
+        help="Only this cell, e.g. 3,5; once for each. With several arrays: ARRAY,BL,SL.",
+    ),
+]  # fmt: skip
+MaskFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask", metavar="FILE.npy", rich_help_panel=_TARGET,
+        help="Only the cells where this file is true, or 1; of the shape of the array, or of --region.",
+    ),
+]  # fmt: skip
+Live: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--live/--no-live", show_default="on a terminal", help="Show the map of the array while its cells are pulsed."
     ),
 ]  # fmt: skip
 RunToReopen: TypeAlias = Annotated[
@@ -40,6 +60,10 @@ RunToReopen: TypeAlias = Annotated[
         help="Go on with the array of this run: its directory, its name, or `latest`.",
     ),
 ]  # fmt: skip
+RunToRead: TypeAlias = Annotated[
+    str,
+    typer.Option("--run", metavar="RUN", rich_help_panel=_RUN, help="A run: its directory, its name, or `latest`."),
+]
 OutDirectory: TypeAlias = Annotated[
     Path, typer.Option("--out", metavar="DIR", rich_help_panel=_RUN, help="Folder of all runs; made when missing.")
 ]

@@ -9,13 +9,13 @@ import numpy as np
 import typer
 
 from rmhil.cli import options
-from rmhil.cli.console import error_console, output_console, print_facts, print_json, progress_bar
-from rmhil.cli.inputs import check_fits, load_numbers
+from rmhil.cli.console import error_console, output_console, print_facts, print_json
+from rmhil.cli.program_job import KIND, ProgramJob
+from rmhil.cli.pulsing import pulsing
 from rmhil.cli.session import Place, Session, session
-from rmhil.errors import ConfigError
 from rmhil.program_report import ProgramInterruptedError
 from rmhil.run_record import write_text
-from rmhil.write_verify import Adaptive, Population
+from rmhil.write_verify import Population
 from rmhil.write_verify.pilot import CELLS_MIN
 
 if TYPE_CHECKING:
@@ -29,13 +29,14 @@ POPULATION_NAME = "population.json"
 def program(
     ctx: typer.Context,
     target: Annotated[
-        Path,
+        str | None,
         typer.Argument(
-            metavar="TARGET.npy",
+            metavar="TARGET",
             show_default=False,
-            help="Conductances in S, (n_bl, n_sl) or (n_arrays, n_bl, n_sl); NaN leaves a cell alone.",
+            help="Conductances in S: a .npy file, (n_bl, n_sl) or (n_arrays, n_bl, n_sl), where NaN leaves a cell "
+            "alone; or one number for all cells, e.g. 40e-6. Not needed with --resume.",
         ),
-    ],
+    ] = None,
     tolerance: options.Tolerance = 2e-6,
     policy: Annotated[
         str, typer.Option("--policy", help="How pulses are chosen: adaptive or incremental.")
@@ -70,70 +71,78 @@ def program(
     ] = None,
     averages: options.Averages = 1,
     region: options.Region = None,
+    cell: options.CellNames = None,
+    mask: options.MaskFile = None,
     backend: options.BackendName = None,
     config: options.ConfigFile = None,
     seed: options.Seed = None,
     run: options.RunToReopen = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            rich_help_panel="Run directory",
+            help="Go on with the last job of this run, which was cut short, exactly where it stopped: the run's "
+            "directory, its name, or `latest`. Nothing else needs to be said.",
+        ),
+    ] = None,
     out: options.OutDirectory = options.RUNS,
+    live: options.Live = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Write target conductances into the array by write-verify.
 
-    Virgin cells are formed first; cells already in tolerance are not pulsed. Ctrl-C stops between two
-    pulses with every output at 0 V, and the run keeps the map as far as it came.
+    Virgin cells are formed first; cells already in tolerance are not pulsed. Ctrl-C, or `q` on a terminal, stops
+    after the step with every output at 0 V, and the run keeps the map as far as it came; Ctrl-C again stops at once.
+    A job that was stopped, or whose process was killed, goes on with --resume.
 
     Example: rmhil program letters.npy --tolerance 2e-6 --seed 7
     """
-    wanted = load_numbers(target)
-    knowledge = _knowledge(policy, pilot, population)
-    settings: dict[str, Any] = {
+    typed: dict[str, Any] = {
+        "target": target,
         "tolerance": tolerance,
+        "policy": policy,
         "max_pulses": max_pulses,
         "rewrite": rewrite,
+        "pilot": pilot,
+        "population": population,
         "averages": averages,
+        "region": region,
+        "cell": cell,
+        "mask": mask,
     }
-    place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
-    asked = {"policy": policy, "pilot": pilot, "population": population, "target": target, "region": region}
-    with session(ctx, place, "program", settings | asked) as work:
-        crossbar = work.crossbar(region)
-        check_fits("target", wanted, crossbar.shape, region)
-        crossbar.check_target(wanted, tolerance)
+    place = Place(backend=backend, config=config, seed=seed, run=run, out=out, resume=resume)
+    job = ProgramJob.of_options(typed) if resume is None else ProgramJob.begun(ctx, typed, resume, out)
+    knowledge = job.knowledge
+    with session(ctx, place, KIND, job.typed) as work:
+        crossbar, wanted = job.aim(work)
+        if resume is not None and target is not None:
+            job.check_target(target, work, wanted)
         if not as_json:
             output_console().print(work.header, soft_wrap=True)
-        with progress_bar(shown=not as_json) as bar:
+        with pulsing(crossbar, shown=not as_json, live=live) as display:
             before = work.ledger.counts.pulses
 
             def progress(done: int, total: int, text: str) -> None:
-                bar(done, total, f"{text}, {work.ledger.counts.pulses - before:,} pulses")
+                display.progress(done, total, f"{text}, {work.ledger.counts.pulses - before:,} pulses")
 
-            if pilot is not None:
-                knowledge = crossbar.learn_population(pilot, ~np.isnan(wanted), progress)
+            if job.pilot is not None:
+                knowledge = crossbar.learn_population(job.pilot, ~np.isnan(wanted), progress)
+            display.aim("programming", wanted, job.settings["tolerance"])
             try:
-                chosen = policy if knowledge is None else Adaptive(population=knowledge)
-                report = crossbar.program(wanted, policy=chosen, progress=progress, **settings)
+                report = crossbar.program(
+                    wanted, policy=job.policy(knowledge), progress=progress, watch=display.watch, **job.settings
+                )
             except ProgramInterruptedError as interrupt:
-                _keep(work, crossbar, interrupt.report, knowledge, pilot is not None)
+                _keep(work, crossbar, interrupt.report, knowledge, job.pilot is not None)
                 raise
-        _keep(work, crossbar, report, knowledge, pilot is not None)
+        _keep(work, crossbar, report, knowledge, job.pilot is not None)
     if as_json:
-        learnt = _pilot(knowledge, pilot is not None)
+        learnt = _pilot(knowledge, job.pilot is not None)
         print_json({"run": work.run.path, "provenance": report.provenance} | summary(report) | learnt)
     else:
-        _print(work, report, knowledge, population)
-
-
-def _knowledge(policy: str, pilot: int | None, population: Path | None) -> Population | None:
-    """What is known of the population from a file; None where it is to be learnt, or estimated.
-
-    Raises:
-        ConfigError: options that exclude one another, or no such file.
-    """
-    given = [name for name, value in (("--pilot", pilot), ("--population", population)) if value is not None]
-    if len(given) == 2:
-        raise ConfigError("--pilot and --population exclude one another: learn a population, or read it from a file")
-    if given and policy != Adaptive().name:
-        raise ConfigError(f"{given[0]} needs --policy {Adaptive().name}; {policy} knows nothing of populations")
-    return None if population is None else Population.load(population)
+        _print(work, report, knowledge, job.typed["population"])
 
 
 def _pilot(knowledge: Population | None, learnt_here: bool) -> dict[str, Any]:
@@ -165,12 +174,13 @@ def summary(report: ProgramReport) -> dict[str, Any]:
         "pulses": {kind: int(count.sum()) for kind, count in report.pulses.items()},
         "reads": int(report.reads.sum()),
         "converged_outside": report.converged_outside(),
+        "maybe_applied": int(report.maybe_pulsed.sum()),
         "outcomes": {outcome.name.lower(): report.count(outcome) for outcome in Outcome},
         "backend_seconds": report.seconds,
     }
 
 
-def _print(work: Session, report: ProgramReport, knowledge: Population | None, source: Path | None) -> None:
+def _print(work: Session, report: ProgramReport, knowledge: Population | None, source: object) -> None:
     pulses = ", ".join(f"{int(count.sum()):,} {kind.upper()}" for kind, count in report.pulses.items())
     output_console().print(f"[bold]{report}[/]", soft_wrap=True)
     facts = {
@@ -179,6 +189,11 @@ def _print(work: Session, report: ProgramReport, knowledge: Population | None, s
         "time on the array": f"{report.seconds:,.3f} s",
         "run": work.run.path,
     }
+    if report.maybe_pulsed.any():
+        facts["maybe applied"] = (
+            f"one pulse of each of {int(report.maybe_pulsed.sum()):,} cells that broke off; it is counted, and such a "
+            "cell is read before it is pulsed again"
+        )
     if knowledge is not None:
         cost = (
             f"{knowledge.pilot_form_pulses:,} FORM, {knowledge.pilot_pulses:,} SET and RESET pulses, "

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from rmhil.cli import options
-from rmhil.cli.console import output_console, print_facts, print_json
-from rmhil.cli.inputs import save_numbers
+from rmhil.cli.cell_choice import CellChoice, cells_in
+from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
 from rmhil.cli.session import Place, session
+from rmhil.export import check_format, write_export
 from rmhil.units import MICRO
+
+_LISTED = 8
+"""Cells at most that are shown one by one, instead of how they are distributed."""
 
 _QUANTILES = {"smallest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75, "largest": 1.0}
 
@@ -20,7 +25,12 @@ def read(
     ctx: typer.Context,
     averages: options.Averages = 1,
     region: options.Region = None,
-    to: options.ResultFile = None,
+    cell: options.CellNames = None,
+    mask: options.MaskFile = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="Also write the map to this file: .npy, .csv or .nc (netCDF)."),
+    ] = None,
     backend: options.BackendName = None,
     config: options.ConfigFile = None,
     seed: options.Seed = None,
@@ -28,27 +38,39 @@ def read(
     out: options.OutDirectory = options.RUNS,
     as_json: options.AsJson = False,
 ) -> None:
-    """Read the conductance of every cell, in S; nothing is pulsed.
+    """Read the conductance of cells, in S; nothing is pulsed.
 
-    The map is kept in the run; --to writes it to a .npy file as well, in S, in the shape of the array.
+    The map is kept in the run; --to writes it to a file as well, in S. In a .npy file it has the shape of the array, or
+    of the region; cells that were not asked for are NaN.
 
     Example: rmhil read --run latest --averages 4 --to map.npy
     """
+    if to is not None:
+        check_format(to)
+    choice = CellChoice(region=region, cells=cell or (), mask=mask)
     settings: dict[str, Any] = {"averages": averages}
     place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
-    with session(ctx, place, "read", settings | {"region": region}) as work:
-        crossbar = work.crossbar(region)
-        conductance = crossbar.read(averages=averages)
+    with session(ctx, place, "read", settings | choice.settings) as work:
+        crossbar, named = work.cells(choice)
+        with progress_bar(shown=not as_json) as progress:
+            conductance = crossbar.read(averages=averages, mask=named, progress=progress)
         provenance = work.backend.spec.provenance
-        work.keep_map("read", {"conductance": conductance, "provenance": provenance}, crossbar, averages=averages)
-        levels = {name: float(np.quantile(conductance, share)) for name, share in _QUANTILES.items()}
-        work.step(cells=conductance.size, conductance_siemens=levels)
+        maps = {"conductance": conductance, "provenance": provenance}
+        path = work.keep_map("read", maps, crossbar, averages=averages)
+        values = conductance[named]
+        levels = {name: float(np.quantile(values, share)) for name, share in _QUANTILES.items()}
+        work.step(cells=values.size, conductance_siemens=levels)
     if to is not None:
-        save_numbers(to, conductance)
+        write_export(work.run.load_map(path.stem), to, "conductance")
     if as_json:
-        print_json({"run": work.run.path, "provenance": provenance, "cells": conductance.size,
+        print_json({"run": work.run.path, "provenance": provenance, "cells": values.size,
                     "shape": conductance.shape, "conductance_siemens": levels})  # fmt: skip
         return
     output_console().print(work.header, soft_wrap=True)
     shown = {name: f"{level / MICRO:.3f} uS" for name, level in levels.items()}
-    print_facts(f"conductance of {conductance.size:,} cells", shown | {"run": work.run.path})
+    if values.size <= _LISTED:
+        from rmhil.measure.pulsing import in_the_backend
+
+        cells = in_the_backend(crossbar, cells_in(crossbar, named)).names
+        shown = {f"cell {name}": f"{value / MICRO:.3f} uS" for name, value in zip(cells, values, strict=True)}
+    print_facts(f"conductance of {values.size:,} cells", shown | {"run": work.run.path})

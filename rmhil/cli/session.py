@@ -18,13 +18,23 @@ from rmhil.cli.console import error_console
 from rmhil.cli.inputs import parse_region
 from rmhil.cli.lazy import ARGUMENTS
 from rmhil.errors import BackendUnavailableError, ConfigError, RmhilError
+from rmhil.recording import ledger_before, recording, resumable_job
 from rmhil.reopen import SECTION, BackendChoice, keep_state, reopen
 from rmhil.store import Run
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from rmhil.backend import Backend
+    from rmhil.cli.cell_choice import CellChoice
     from rmhil.crossbar import Crossbar
+    from rmhil.journal import Job
     from rmhil.ledger import Ledger
+
+
+_FORMING = ("program", "form", "yield")
+"""Kinds of commands that form virgin cells, so that a new array is no surprise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +45,7 @@ class Place:
         backend, config, seed: a backend to open; None: not given.
         run: a run to go on with; None: a new one.
         out: folder of all runs.
+        resume: a run whose job is to be gone on with; None: a new job.
     """
 
     backend: str | None
@@ -42,15 +53,26 @@ class Place:
     seed: int | None
     run: str | None
     out: Path
+    resume: str | None = None
 
     def __post_init__(self) -> None:
+        if self.run is not None and self.resume is not None:
+            raise ConfigError(
+                "--run and --resume exclude one another: a new job on the array of a run, or its last one"
+            )
         given = [
             f"--{name}"
             for name in ("backend", "config", "seed")
-            if self.run is not None and getattr(self, name) is not None
+            if self.earlier is not None and getattr(self, name) is not None
         ]
         if given:
-            raise ConfigError(f"{', '.join(given)} cannot be given with --run: the run says which array it is on")
+            option = "--run" if self.resume is None else "--resume"
+            raise ConfigError(f"{', '.join(given)} cannot be given with {option}: the run says which array it is on")
+
+    @property
+    def earlier(self) -> str | None:
+        """The run that says which array it is on; None: a new one."""
+        return self.run if self.resume is None else self.resume
 
     @property
     def choice(self) -> BackendChoice:
@@ -66,6 +88,9 @@ class Session:
     Attributes:
         kind: of the command, e.g. `read`.
         asked: the command as typed, and its settings.
+        backend: records what is done with it.
+        job: its number in the journal of the run.
+        resumed: the job as it was begun, if this goes on with one.
     """
 
     kind: str
@@ -73,12 +98,18 @@ class Session:
     backend: Backend
     run: Run
     ledger: Ledger
+    job: int
+    resumed: Job | None = None
 
     def step(self, **outcome: Any) -> None:  # noqa: ANN401
         """Note in the journal what was asked for and what came out."""
         self.run.step(self.kind, **(dict(self.asked) | outcome))
 
-    def crossbar(self, region: str | None) -> Crossbar:
+    def cells(self, choice: CellChoice) -> tuple[Crossbar, NDArray[np.bool_]]:
+        """The part of the array that holds the cells which the options name, and which of its cells they are."""
+        return choice.of(self.crossbar())
+
+    def crossbar(self, region: str | None = None) -> Crossbar:
         """The array, or the region of it that the options name."""
         from rmhil.crossbar import Crossbar
 
@@ -122,7 +153,7 @@ def session(ctx: typer.Context, place: Place, kind: str, settings: Mapping[str, 
     Raises:
         RmhilError: as the work, the backend and the run say.
     """
-    opened = _new_run if place.run is None else _earlier_run
+    opened = _new_run if place.earlier is None else _earlier_run
     with opened(ctx, place, kind, settings) as work:
         try:
             yield work
@@ -147,12 +178,15 @@ def _leave(work: Session) -> None:
 def _earlier_run(ctx: typer.Context, place: Place, kind: str, settings: Mapping[str, Any]) -> Iterator[Session]:
     from rmhil.ledger import Ledger
 
-    run = Run.open(str(place.run), place.out)
+    run = Run.open(str(place.earlier), place.out)
     run.asked = {"command": command_line(ctx), **settings}
     with run:
-        ledger = run.ledger() or Ledger()
-        with reopen(run) as backend:
-            yield Session(kind=kind, asked=run.asked, backend=backend, run=run, ledger=ledger)
+        resumed = None if place.resume is None else resumable_job(run, kind)
+        ledger = (run.ledger() if resumed is None else ledger_before(resumed)) or Ledger()
+        with reopen(run) as backend, recording(run, backend, kind, run.asked, ledger, resumed) as (recorded, job):
+            yield Session(
+                kind=kind, asked=run.asked, backend=recorded, run=run, ledger=ledger, job=job, resumed=resumed
+            )
 
 
 @contextmanager
@@ -163,16 +197,17 @@ def _new_run(ctx: typer.Context, place: Place, kind: str, settings: Mapping[str,
     with choice.open() as backend:
         config = {SECTION: choice.entry(), kind: settings}
         run = Run.create(place.out, command=command, backend_spec=backend.spec, seed=place.seed, config=config)
-        work = Session(kind=kind, asked={"command": command, **settings}, backend=backend, run=run, ledger=Ledger())
+        asked, ledger = {"command": command, **settings}, Ledger()
         try:
             with run:
                 choice.keep_config(run)
-                yield work
+                with recording(run, backend, kind, asked, ledger) as (recorded, job):
+                    yield Session(kind=kind, asked=asked, backend=recorded, run=run, ledger=ledger, job=job)
         except RmhilError as error:
-            if not isinstance(error, BackendUnavailableError) and not _anything_done(work):
+            if not isinstance(error, BackendUnavailableError) and not _anything_done(ledger):
                 run.discard()
             raise
-        if kind != "program" and isinstance(backend, StateSaving) and not _names_a_state(choice):
+        if kind not in _FORMING and isinstance(backend, StateSaving) and not _names_a_state(choice):
             text = "note: this was a new array with virgin cells; --run latest goes on with that of the newest run"
             error_console().print(text, soft_wrap=True)
 
@@ -182,10 +217,10 @@ def _names_a_state(choice: BackendChoice) -> bool:
     return choice.config is not None and "state" in tomllib.loads(choice.config.read_text(encoding="utf-8"))
 
 
-def _anything_done(work: Session) -> bool:
+def _anything_done(ledger: Ledger) -> bool:
     from rmhil.ledger import Counts
 
-    return work.ledger.counts != Counts()
+    return ledger.counts != Counts()
 
 
 def command_line(ctx: typer.Context) -> str:

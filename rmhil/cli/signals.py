@@ -1,5 +1,8 @@
 """Ctrl-C and SIGTERM: raised at once, and again at the next report of progress if that went unheard.
 
+While cells are pulsed there are two steps: the first request waits for the end of the step (a pulse and its reading),
+the second one ends the work at once. The outputs are at 0 V after either.
+
 Python raises `KeyboardInterrupt` wherever the main thread happens to be. Inside a callback that C code calls (a
 finaliser, say) it is printed and dropped, and the work would go on; so a request to stop is remembered too.
 """
@@ -7,6 +10,8 @@ finaliser, say) it is printed and dropped, and the work would go on; so a reques
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -19,6 +24,9 @@ _RAISED: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt,
 _asked: list[type[KeyboardInterrupt]] = []
 """Requests so far; of the process, as signals are."""
 
+_finishing_steps: list[None] = []
+"""One entry for each `step_by_step` that is entered."""
+
 
 def install() -> None:
     """Handle both signals from now on; called once, by the script."""
@@ -26,8 +34,31 @@ def install() -> None:
         signal.signal(number, _ask)
 
 
+@contextmanager
+def step_by_step() -> Iterator[None]:
+    """Inside, the first request to stop is raised at the end of the step: where `stop_if_asked` is called next.
+
+    A request that nothing inside hears ends nothing: the work was done before it.
+    """
+    _finishing_steps.append(None)
+    try:
+        yield
+    finally:
+        _finishing_steps.pop()
+
+
+def ask_to_stop() -> None:
+    """Ask for what a first Ctrl-C asks for; from any thread."""
+    _asked.append(KeyboardInterrupt)
+
+
+def stopping() -> bool:
+    """Whether the work was asked to stop and has not ended yet."""
+    return bool(_asked)
+
+
 def stop_if_asked() -> None:
-    """Raise what a signal asked for, if it came and was dropped.
+    """Raise what was asked for, if it came and has not been raised, or was dropped.
 
     Raises:
         KeyboardInterrupt: the work is to stop.
@@ -37,5 +68,7 @@ def stop_if_asked() -> None:
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
+    first = not _asked
     _asked.append(_RAISED[number])
-    raise _RAISED[number]
+    if not (first and _finishing_steps):
+        raise _RAISED[number]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
 from rmhil.cli import options
-from rmhil.cli.console import output_console, print_facts, print_json
-from rmhil.cli.inputs import check_fits, load_numbers
+from rmhil.cli.cell_choice import CellChoice, load_target
+from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
 from rmhil.cli.session import Place, session
 from rmhil.units import MICRO
 
@@ -21,16 +20,19 @@ if TYPE_CHECKING:
 def verify(
     ctx: typer.Context,
     target: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="TARGET.npy",
+            metavar="TARGET",
             show_default=False,
-            help="Conductances in S, (n_bl, n_sl) or (n_arrays, n_bl, n_sl); NaN: the cell is not read.",
+            help="Conductances in S: a .npy file, (n_bl, n_sl) or (n_arrays, n_bl, n_sl), where NaN leaves a cell "
+            "out; or one number for all cells, e.g. 40e-6.",
         ),
     ],
     tolerance: options.Tolerance = 2e-6,
     averages: options.Averages = 1,
     region: options.Region = None,
+    cell: options.CellNames = None,
+    mask: options.MaskFile = None,
     backend: options.BackendName = None,
     config: options.ConfigFile = None,
     seed: options.Seed = None,
@@ -42,13 +44,15 @@ def verify(
 
     Example: rmhil verify letters.npy --run latest
     """
-    wanted = load_numbers(target)
+    wanted = load_target(target)
+    choice = CellChoice(region=region, cells=cell or (), mask=mask)
     settings: dict[str, Any] = {"tolerance": tolerance, "averages": averages}
     place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
-    with session(ctx, place, "verify", settings | {"target": target, "region": region}) as work:
-        crossbar = work.crossbar(region)
-        check_fits("target", wanted, crossbar.shape, region)
-        report = crossbar.verify(wanted, **settings)
+    with session(ctx, place, "verify", settings | {"target": target} | choice.settings) as work:
+        crossbar, named = work.cells(choice)
+        wanted = choice.target(wanted, work.crossbar(), crossbar, named)
+        with progress_bar(shown=not as_json) as progress:
+            report = crossbar.verify(wanted, progress=progress, **settings)
         work.keep_map("verify", report, crossbar)
         facts = summary(report)
         work.step(**facts)

@@ -50,6 +50,7 @@ def write_report(run: Run, path: Path | None = None) -> Path:
         parts = [
             ("Accuracy", _accuracy_pictures(job), _accuracy_html(job)),
             ("Embedding", _embedding_pictures(run, job), ""),
+            ("Measurements", _measurement_pictures(run, maps), ""),
             ("Conductance", _map_pictures(maps, job), ""),
         ]
         cost_pictures = [cost.cost_picture(tables, workloads)] if tables else []
@@ -119,6 +120,8 @@ def _cards(maps: dict[str, xr.Dataset], job: JobResults | None, ledger: Ledger |
 def _map_pictures(maps: dict[str, xr.Dataset], job: JobResults | None) -> list[Picture]:
     pictures = []
     for name, labelled in maps.items():
+        if not conductance.drawn_of(labelled):  # a map of other things than conductances
+            continue
         pictures.append(conductance.map_picture(name, labelled))
         if "error" in labelled and "target" in labelled:
             pictures.append(conductance.error_picture(name, labelled))
@@ -137,6 +140,16 @@ def _sweep_points(job: JobResults | None) -> list[conductance.PulsePoint]:
         )
         for entry in (job.pulses_against_tolerance if job else [])
     ]
+
+
+def _measurement_pictures(run: Run, maps: dict[str, xr.Dataset]) -> list[Picture]:
+    """Of what was measured of cells beyond their conductance."""
+    from rmhil.measure.labelled import load_measurement, measurement_names
+    from rmhil.measure.pictures import measurement_picture
+
+    measured = maps | {name: load_measurement(run, name) for name in measurement_names(run)}
+    found = (measurement_picture(name, labelled) for name, labelled in measured.items())
+    return [shown for shown in found if shown is not None]
 
 
 # The main job ---------------------------------------------------------------------------------

@@ -26,9 +26,18 @@ _BINS: Final = 81
 """Edges of the bars over four tolerances, so that both ends of the tolerance are edges."""
 
 
+KINDS: Final = ("target", "achieved", "error", "conductance")
+"""Variables of a map that are drawn as maps."""
+
+
+def drawn_of(labelled: xr.Dataset) -> list[str]:
+    """Which of them a map has."""
+    return [kind for kind in KINDS if kind in labelled]
+
+
 def map_picture(name: str, labelled: xr.Dataset) -> Picture:
     """Target, achieved conductance and error of each array, in uS."""
-    kinds = [kind for kind in ("target", "achieved", "error", "conductance") if kind in labelled]
+    kinds = drawn_of(labelled)
     shown = min(labelled.sizes["array"], ARRAYS_SHOWN)
     made = figure(3.6 * len(kinds), 3.1 * shown)
     axes = grid(made, shown, len(kinds))

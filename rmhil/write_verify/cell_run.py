@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from rmhil.backend import Backend, Cells, Ints, Operation, Pulses, Read, Readings
-from rmhil.errors import RmhilError
+from rmhil.backend import Backend, Cells, Ints, Operation, Pulses, Read, Readings, Status
+from rmhil.errors import nothing_was_driven
 from rmhil.ledger import Ledger
 from rmhil.program_report import Outcome, Progress
 from rmhil.units import Seconds
@@ -32,7 +32,9 @@ class CellRun:
         believed: S, what the policy takes each to hold; NaN before it has judged it.
         outcome: `Outcome` codes; UNFINISHED until a cell is done for good, also while it rests.
         resting: cells that are good for now, and are read again after the policy's pause.
-        maybe_pulsed: cells whose last transaction broke off, so that its pulse may have been given.
+        maybe_pulsed: cells of which a transaction broke off, so that nobody knows whether its pulse was given. It is
+            among `pulses` once the cell was read again, by a job that was resumed.
+        written_at: s on the backend's clock, reading after the last pulse of each; NaN before it.
     """
 
     def __init__(
@@ -43,10 +45,11 @@ class CellRun:
         read: Read,
         progress: Progress | None = None,
         text: str = "reading",
+        watch: Watch | None = None,
     ) -> None:
         n = len(cells)
         self._backend, self._ledger, self._read = backend, ledger, read
-        self._progress, self._text = progress, text
+        self._progress, self._text, self._watch = progress, text, watch
         self.spec = backend.spec
         self.cells = cells
         self.conductance = np.full(n, np.nan)
@@ -57,6 +60,7 @@ class CellRun:
         self.outcome = np.full(n, Outcome.UNFINISHED, dtype=np.int8)
         self.resting = np.zeros(n, dtype=bool)
         self.maybe_pulsed = np.zeros(n, dtype=bool)
+        self.written_at = np.full(n, np.nan)
         self._first_time, self._last_time = np.inf, -np.inf
         self._done = 0
 
@@ -89,9 +93,16 @@ class CellRun:
 
     def pulse(self, chosen: Chosen, pulses: Pulses) -> None:
         """Give each of some cells one pulse, and read it."""
+        self.transact(chosen, pulses)
+
+    def transact(self, chosen: Chosen, pulses: Pulses | None) -> Readings:
+        """Give each of some cells one pulse (None: no pulse), read it, and keep what happened."""
         readings = self._transact(chosen, pulses)
-        self.pulses[pulses.operation, chosen] += 1  # no cell is named twice
-        self._ledger.count_pulses(pulses, readings)
+        if pulses is not None:
+            self.pulses[pulses.operation, chosen] += 1  # no cell is named twice
+            self.written_at[chosen] = readings.time
+            self._ledger.count_pulses(pulses, readings)
+        return readings
 
     def finish(self, chosen: Chosen, outcome: Outcome) -> None:
         """Say how some cells came out."""
@@ -100,6 +111,8 @@ class CellRun:
 
     def tell(self) -> None:
         """Report progress to whoever asked for it: cells that rest count as done, and are told apart in the text."""
+        if self._watch is not None:
+            self._watch(self)
         if self._progress is not None:
             resting = int(np.count_nonzero(self.resting))
             done = resting + int(np.count_nonzero(self.outcome != Outcome.UNFINISHED))
@@ -121,6 +134,7 @@ class CellRun:
                 self.conductance[chosen] = np.nan
                 self.believed[chosen] = np.nan
             raise
+        self.maybe_pulsed[chosen] |= readings.pulse_status == Status.UNCERTAIN
         self.conductance[chosen] = readings.conductance
         self.status[chosen] = readings.status
         self.reads[chosen] += self._read.averages
@@ -130,19 +144,24 @@ class CellRun:
         return readings
 
 
-def nothing_was_driven(error: BaseException) -> bool:
-    """Whether a backend refused a request before it biased any line."""
-    return isinstance(error, RmhilError) and isinstance(error, ValueError)
+Watch = Callable[[CellRun], None]
+"""Shown the record whenever progress is told; an exception raised here ends the call."""
 
 
-def drive(run: CellRun, chosen: Chosen, policy: AnyPolicy, state: PerCell, limit: Ints) -> tuple[Chosen, PerCell]:
+def drive(
+    run: CellRun, chosen: Chosen, policy: AnyPolicy, state: PerCell, fresh: PerCell, limit: Ints
+) -> tuple[Chosen, PerCell]:
     """Judge, read and pulse some cells by a policy until each is done, stuck, out of pulses, or rests.
+
+    A cell that may not have got its last pulse begins anew from its reading: the policy would take the reading for the
+    answer to a pulse, and learn from it what is not so.
 
     Args:
         run: holds a reading of each of the cells that the policy has not judged yet.
         chosen: the cells to drive.
         policy: judges them and chooses the pulses.
         state: of the policy, for these cells.
+        fresh: of the policy at its start, for all cells of the run.
         limit: SET and RESET pulses that each cell of the run may have had in all.
 
     Returns:
@@ -162,12 +181,14 @@ def drive(run: CellRun, chosen: Chosen, policy: AnyPolicy, state: PerCell, limit
         run.finish(chosen[spent], Outcome.OUT_OF_PULSES)
         pulsed = (verdict == Verdict.PULSE) & ~spent
         run.take_reading(chosen[more])
-        following = [state[more]]
+        going_on, following = [chosen[more]], [state[more]]
         if pulsed.any():
             after, pulses = policy.step(state[pulsed])
-            run.pulse(chosen[pulsed], pulses)
-            following.append(after)
-        chosen = np.concatenate([chosen[more], chosen[pulsed]])
+            given = chosen[pulsed]
+            unsure = run.transact(given, pulses).pulse_status == Status.UNCERTAIN
+            going_on += [given[~unsure], given[unsure]]
+            following += [after[~unsure], fresh[given[unsure]]]
+        chosen = np.concatenate(going_on)
         state = type(state).joined(following)
     return np.concatenate(resting), type(state).joined(rested)
 

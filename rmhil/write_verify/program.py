@@ -47,17 +47,19 @@ def program_cells(run: CellRun, policy: AnyPolicy, state: PerCell, max_pulses: i
         if rewrite:
             _erase(run, chosen)
             limit[chosen] += run.writes(chosen)
-        waiting.append(drive(run, chosen, policy, state[chosen], limit))
+        waiting.append(drive(run, chosen, policy, state[chosen], state, limit))
         _tell_compliance(run, chosen)
     while any(len(chosen) for chosen, _ in waiting):
         run.wait(policy.pause)
-        waiting = [_resume(run, chosen, policy, state, limit) for chosen, state in waiting if len(chosen)]
+        waiting = [_resume(run, chosen, policy, rested, state, limit) for chosen, rested in waiting if len(chosen)]
 
 
-def _resume(run: CellRun, chosen: Chosen, policy: AnyPolicy, state: PerCell, limit: Ints) -> tuple[Chosen, PerCell]:
+def _resume(
+    run: CellRun, chosen: Chosen, policy: AnyPolicy, state: PerCell, fresh: PerCell, limit: Ints
+) -> tuple[Chosen, PerCell]:
     """Read some cells that have rested, and drive those on that are not at their targets any more."""
     run.take_reading(chosen)
-    resting = drive(run, chosen, policy, state, limit)
+    resting = drive(run, chosen, policy, state, fresh, limit)
     _tell_compliance(run, chosen)
     return resting
 

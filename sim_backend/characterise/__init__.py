@@ -1,7 +1,7 @@
 """The published curves of a device, measured through the seam: on a simulated array, or on a bench.
 
-`sweeps`, `endurance`, `levels`, `retention`, `trajectories`, `tolerance` and `pattern` are one measurement each;
-`curves` says what each of them is compared with, `command` is `rmhil characterise`.
+`levels`, `trajectories`, `tolerance` and `pattern` are one measurement each; sweeps, endurance and retention are those
+of `rmhil.measure`. `curves` says what each of them is compared with, `command` is `rmhil characterise`.
 """
 
 from importlib import import_module
@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sim_backend.characterise.curves import CURVES, Curve, Extent, find_curves
-    from sim_backend.characterise.endurance import Endurance, measure_endurance
     from sim_backend.characterise.levels import Levels, measure_levels
     from sim_backend.characterise.pattern import Patterns, measure_patterns
-    from sim_backend.characterise.retention import Retention, measure_retention
-    from sim_backend.characterise.sweeps import Sweeps, measure_sweeps
     from sim_backend.characterise.tolerance import PulseCounts, measure_tolerance
     from sim_backend.characterise.trajectories import Trajectories, measure_trajectories
 
 _HOMES = {
     "CURVES": "curves", "Curve": "curves", "Extent": "curves", "find_curves": "curves",
-    "Endurance": "endurance", "measure_endurance": "endurance",
     "Levels": "levels", "measure_levels": "levels",
     "Patterns": "pattern", "measure_patterns": "pattern",
-    "Retention": "retention", "measure_retention": "retention",
-    "Sweeps": "sweeps", "measure_sweeps": "sweeps",
     "PulseCounts": "tolerance", "measure_tolerance": "tolerance",
     "Trajectories": "trajectories", "measure_trajectories": "trajectories",
 }  # fmt: skip
@@ -31,20 +25,14 @@ _HOMES = {
 __all__ = [
     "CURVES",
     "Curve",
-    "Endurance",
     "Extent",
     "Levels",
     "Patterns",
     "PulseCounts",
-    "Retention",
-    "Sweeps",
     "Trajectories",
     "find_curves",
-    "measure_endurance",
     "measure_levels",
     "measure_patterns",
-    "measure_retention",
-    "measure_sweeps",
     "measure_tolerance",
     "measure_trajectories",
 ]

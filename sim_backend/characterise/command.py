@@ -173,7 +173,7 @@ def _one(name: str, curve: Curve[Any], room: Crossbar, book: Book, progress: Pro
 
 
 def _print(book: Book) -> None:
-    from .page import number_rows
+    from rmhil.measure.numbers import number_rows
 
     output_console().print(book.provenance, soft_wrap=True)
     for name, part in book.parts.items():

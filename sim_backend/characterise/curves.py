@@ -8,18 +8,20 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from rmhil.crossbar import Crossbar
 from rmhil.errors import UnknownNameError
+from rmhil.measure import endurance, retention, sweeps
+from rmhil.measure.endurance import Endurance
+from rmhil.measure.pictures import endurance_picture, retention_picture, sweeps_picture
+from rmhil.measure.retention import Retention
+from rmhil.measure.sweeps import SweepPlan, Sweeps
 from rmhil.program_report import Progress
 from rmhil.report.canvas import Picture
-from sim_backend.characterise import endurance, levels, pictures, program_pictures, retention, sweeps
+from sim_backend.characterise import levels, pictures, program_pictures
 from sim_backend.characterise import tolerance as against
 from sim_backend.characterise.cells import working_cells
-from sim_backend.characterise.endurance import Endurance
 from sim_backend.characterise.levels import Levels
 from sim_backend.characterise.pattern import Patterns, measure_patterns
-from sim_backend.characterise.raw_data import Writable
-from sim_backend.characterise.retention import Retention
+from sim_backend.characterise.raw_data import Kept, Writable
 from sim_backend.characterise.rooms import Room
-from sim_backend.characterise.sweeps import Sweeps
 from sim_backend.characterise.tolerance import PulseCounts
 from sim_backend.characterise.trajectories import Trajectories, measure_trajectories
 from sim_backend.fit.recorder import Recorder
@@ -102,17 +104,16 @@ class LevelCurves:
         return {**self.one.tables(), "levels-pulses": self.pulses}
 
 
-def _sweeps(part: Crossbar, extent: Extent, progress: Progress) -> Sweeps:
-    cell = working_cells(part, 1)
-    if extent.quick:
-        return sweeps.measure_sweeps(part.backend, cell, progress, sweeps=10, step=0.05)
-    return sweeps.measure_sweeps(part.backend, cell, progress)
+def _sweeps(part: Crossbar, extent: Extent, progress: Progress) -> Kept[Sweeps]:
+    cell, whole = working_cells(part, 1), Crossbar(part.backend)
+    count, plan = (10, SweepPlan(step=0.05)) if extent.quick else (sweeps.SWEEPS, SweepPlan())
+    return Kept("sweeps", sweeps.measure_sweeps(whole, cell, progress, count, plan))
 
 
-def _endurance(part: Crossbar, extent: Extent, progress: Progress) -> Endurance:
+def _endurance(part: Crossbar, extent: Extent, progress: Progress) -> Kept[Endurance]:
     cells = working_cells(part, 64)
     cycles = extent.cycles or (_QUICK_CYCLES if extent.quick else endurance.CYCLES)
-    return endurance.measure_endurance(part.backend, cells, progress, cycles)
+    return Kept("endurance", endurance.measure_endurance(Crossbar(part.backend), cells, progress, cycles))
 
 
 def _levels(part: Crossbar, extent: Extent, progress: Progress) -> LevelCurves:
@@ -125,10 +126,9 @@ def _levels(part: Crossbar, extent: Extent, progress: Progress) -> LevelCurves:
     return LevelCurves(one=one, several=several, pulses=recorder.table())
 
 
-def _retention(part: Crossbar, extent: Extent, progress: Progress) -> Retention:
-    return retention.measure_retention(
-        part, progress, cells_a_level=_QUICK_CELLS_A_LEVEL if extent.quick else retention.CELLS_A_LEVEL
-    )
+def _retention(part: Crossbar, extent: Extent, progress: Progress) -> Kept[Retention]:
+    cells_a_level = _QUICK_CELLS_A_LEVEL if extent.quick else retention.CELLS_A_LEVEL
+    return Kept("retention", retention.measure_retention(part, progress, cells_a_level=cells_a_level))
 
 
 def _trajectories(part: Crossbar, extent: Extent, progress: Progress) -> Trajectories:
@@ -159,14 +159,14 @@ CURVES: Final[Mapping[str, Curve[Any]]] = {
         published=f"50 consecutive sweeps of one cell lie over one another ({PAPER}).",
         room=Room(cells=4),
         measure=_sweeps,
-        draw=lambda measured: [pictures.sweeps_picture(measured)],
+        draw=lambda measured: [sweeps_picture(measured.name, measured.own)],
     ),
     "endurance": Curve(
         title="Endurance",
         published=f"30,000 SET/RESET cycles with the window open ({PAPER}).",
         room=Room(cells=80),
         measure=_endurance,
-        draw=lambda measured: [pictures.endurance_picture(measured)],
+        draw=lambda measured: [endurance_picture(measured.name, measured.own)],
     ),
     "levels": Curve(
         title="Levels by single-shot SET",
@@ -203,7 +203,7 @@ CURVES: Final[Mapping[str, Curve[Any]]] = {
             cells=retention.LEVELS * retention.CELLS_A_LEVEL, quick_cells=retention.LEVELS * _QUICK_CELLS_A_LEVEL
         ),
         measure=_retention,
-        draw=lambda measured: [pictures.retention_picture(measured)],
+        draw=lambda measured: [retention_picture(measured.name, measured.own)],
     ),
 }
 """By name, in the order in which they are measured: retention last, since it lets time pass."""

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from rmhil.backend import Backend, Cells, Floats, Read
+from rmhil.backend import Backend, Cells, Floats
+from rmhil.crossbar import Crossbar
+from rmhil.measure.pulsing import reset_fully, set_pulses
 from rmhil.program_report import Progress
 from rmhil.units import Volts
-from sim_backend.characterise.cells import reset_fully, set_pulses
 from sim_backend.characterise.raw_data import RawData
-from sim_backend.fit.pulsing import transact
-from sim_backend.fit.tables import cell_names
 
 LEVELS: Final = 129
 """Gate voltages: arXiv 2601.10037 tells more than 128 levels apart."""
@@ -152,15 +151,13 @@ def measure_levels(
         repeats: SETs at each gate voltage.
     """
     gate = gate_voltages() if gates is None else gates
-    read = Read.default(backend.spec)
+    crossbar = Crossbar(backend)
     conductance = np.zeros((len(cells), len(gate), repeats))
     start = np.zeros_like(conductance)
     for repeat in range(repeats):
         for number, volts in enumerate(gate):
-            start[:, number, repeat] = reset_fully(backend, cells)
-            pulses = set_pulses(backend, len(cells), volts)
-            conductance[:, number, repeat] = transact(backend, cells, pulses, read).conductance
+            start[:, number, repeat] = reset_fully(crossbar, cells)
+            pulses = set_pulses(crossbar.spec, len(cells), volts)
+            conductance[:, number, repeat] = crossbar.apply(cells, pulses).conductance
         progress(repeat + 1, repeats, f"{len(gate)} levels on {len(cells)} cell(s), repeats")
-    return Levels(
-        cell=cell_names(cells), gate=gate, conductance=conductance, start=start, provenance=backend.spec.provenance
-    )
+    return Levels(cell=cells.names, gate=gate, conductance=conductance, start=start, provenance=backend.spec.provenance)

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from rmhil.measure.numbers import number_rows
 from rmhil.plain import plain
 from rmhil.report import page
 from rmhil.report.canvas import Picture
 from rmhil.report.page import Section
 from rmhil.run_record import write_text
-from rmhil.units import MICRO, Seconds
+from rmhil.units import Seconds
 from sim_backend.characterise.curves import Curve
 
 PAGE, NUMBERS = "characterise.html", "characterise.json"
 """Files beside the pictures and the tables."""
-
-_UNITS: Final = {"siemens": ("uS", MICRO), "v": ("V", 1.0), "s": ("s", 1.0), "fraction": ("%", 0.01)}
-"""Last part of a number's name -> unit on the page, and what one of it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,30 +77,3 @@ def _section(part: Part) -> Section:
     html += f"<details><summary>Numbers</summary>{page.table(['number', 'value'], rows, numbers=(1,))}</details>"
     files = ", ".join(part.files)
     return Section(part.curve.title, html + page.note(f"Raw data: {files}. Measured in {part.seconds:.1f} s."))
-
-
-def number_rows(summary: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Name and value of each number of a summary, with its unit in usual letters."""
-    for name, value in summary.items():
-        if isinstance(value, Mapping):
-            yield from number_rows(value, f"{prefix}{name}, ")
-        else:
-            yield prefix + _words(name), _written(name, value)
-
-
-def _unit(name: str) -> tuple[str, float]:
-    found = [_UNITS[word] for word in name.split("_") if word in _UNITS]
-    return found[-1] if found else ("", 1.0)
-
-
-def _words(name: str) -> str:
-    return " ".join(word for word in name.split("_") if word not in _UNITS)
-
-
-def _written(name: str, value: object) -> str:
-    if value is None:
-        return "-"
-    if not isinstance(value, float):
-        return f"{value:,}" if isinstance(value, int) else str(value)
-    unit, one = _unit(name)
-    return f"{value / one:.5g} {unit}".rstrip()

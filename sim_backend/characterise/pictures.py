@@ -1,4 +1,4 @@
-"""Pictures of what the cells do: sweeps, endurance, levels, retention. Drawn as papers draw them."""
+"""Pictures of levels: on one cell with many repeats, and on several cells. Drawn as papers draw them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from rmhil.backend import Floats, Ints
 from rmhil.report.canvas import COLOURS, GREY, Picture, figure, png, row
 from rmhil.units import MICRO
-from sim_backend.characterise.endurance import CYCLES, Endurance
 from sim_backend.characterise.levels import SIGNIFICANCE, Levels
-from sim_backend.characterise.retention import Retention
-from sim_backend.characterise.sweeps import Sweeps
 
 _SCALE: Final = "viridis"
 """Of everything that is ordered: sweeps in time, levels by conductance."""
-
-_SMALLEST: Final = 5e-8
-"""A: lower end of the logarithmic current axis, some times the noise of one reading."""
 
 _SHOWN_LEVELS, _SHOWN_CURVES = 9, 33
 """Levels whose histograms and cumulative distributions are drawn; all of them would hide one another."""
@@ -29,73 +22,8 @@ _MAGNIFIED: Final = 4
 """Levels on either side of the middle one that are shown magnified."""
 
 
-def sweeps_picture(measured: Sweeps) -> Picture:
-    """The traces over one another: log |I|, and I."""
-    made = figure(8.4, 3.1)
-    logarithmic, linear = row(made, 2)
-    # Each polarity by itself: a line across zero would join the two resistance states.
-    for side in (measured.voltage > 0, measured.voltage < 0):
-        volts, traces = measured.voltage[side], measured.current[:, side]
-        for ax, values in ((logarithmic, np.abs(traces)), (linear, traces / MICRO)):
-            ax.plot(volts, values.T, color=COLOURS[0], linewidth=0.5, alpha=0.25)
-            ax.plot(volts, np.median(values, axis=0), color=COLOURS[1], linewidth=1.3)
-    logarithmic.set(yscale="log", ylabel="|current| (A)", title="Logarithmic", ylim=(_SMALLEST, None))
-    linear.set(ylabel="current (uA)", title="Linear")
-    for ax in (logarithmic, linear):
-        ax.set_xlabel("BL - SL (V)")
-        ax.axvline(0.0, color=GREY, linewidth=0.6)
-        ax.grid(True, axis="y")
-    linear.axhline(0.0, color=GREY, linewidth=0.6)
-    _say(linear, (0.04, 0.95), "SET: abrupt, then limited\nby the transistor")
-    _say(linear, (0.60, 0.22), "RESET: gradual")
-    found = measured.summary()
-    text = (
-        f"{len(measured.current)} quasi-static sweeps of one cell laid over one another (blue) and their median "
-        f"(orange). SET at {found['set_v_mean']:.2f} +- {found['set_v_std']:.2f} V, RESET from "
-        f"{found['reset_v_mean']:.2f} +- {found['reset_v_std']:.2f} V; at 0.2 V the low-resistance state conducts "
-        f"{found['lrs_siemens_mean'] / MICRO:.1f} +- {found['lrs_siemens_std'] / MICRO:.1f} uS, the high-resistance "
-        f"state {found['hrs_siemens_mean'] / MICRO:.1f} +- {found['hrs_siemens_std'] / MICRO:.1f} uS."
-    )
-    return Picture("sweeps", text, png(made))
-
-
 def _say(ax: Axes, place: tuple[float, float], text: str) -> None:
     ax.text(*place, text, transform=ax.transAxes, fontsize=7.5, color="#555b66", va="top")
-
-
-def endurance_picture(measured: Endurance) -> Picture:
-    """Both states against the number of cycles, and their ratio."""
-    made = figure(8.4, 3.1)
-    states, window = row(made, 2, width_ratios=(1.35, 1))
-    for values, colour, name in (
-        (measured.low, COLOURS[1], "LRS, after SET"),
-        (measured.high, COLOURS[0], "HRS, after RESET"),
-    ):
-        _band(states, measured.cycle, values / MICRO, colour, name)
-        for cell in values.T[:3]:
-            states.plot(measured.cycle, cell / MICRO, ".", color=colour, markersize=2.5, alpha=0.45)
-    states.set(xscale="log", yscale="log", xlabel="cycles", ylabel="conductance (uS)", title="Both states")
-    states.minorticks_off()
-    states.set_yticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
-    states.set_ylim(2, 100)
-    states.legend(loc="center left", fontsize=8)
-    _band(window, measured.cycle, measured.window(), COLOURS[2], "")
-    window.set(xscale="log", xlabel="cycles", ylabel="LRS / HRS", title="Window")
-    window.set_ylim(bottom=0.0)
-    for ax in (states, window):
-        ax.axvline(CYCLES, color=GREY, linewidth=0.9, linestyle="--")
-        ax.grid(True, axis="y")
-    text = (
-        f"{len(measured.cell)} cells, {measured.cycle[-1]:,} SET/RESET cycles. Lines: median; bands: 10 to 90 % of the "
-        "cells; dots: three of the cells; dashed: the published number of cycles."
-    )
-    return Picture("endurance", text, png(made))
-
-
-def _band(ax: Axes, x: Ints, values: Floats, colour: str, name: str) -> None:
-    low, middle, high = np.percentile(values, (10, 50, 90), axis=1)
-    ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-    ax.plot(x, middle, color=colour, linewidth=1.3, label=name)
 
 
 def levels_picture(measured: Levels) -> Picture:
@@ -186,34 +114,3 @@ def cells_picture(measured: Levels) -> Picture:
         "more than the SETs of one cell do, which is why an array needs write-verify."
     )
     return Picture("levels-cells", text, png(made))
-
-
-def retention_picture(measured: Retention) -> Picture:
-    """Every cell's conductance against the logarithm of time, and the errors at the end."""
-    made = figure(8.4, 3.1)
-    lines, change = row(made, 2, width_ratios=(1.5, 1))
-    colours = mpl.colormaps[_SCALE](np.linspace(0.0, 0.92, len(measured.target)))
-    for number, colour in enumerate(colours):
-        own = measured.level == number
-        time, values = np.median(measured.time[:, own], axis=1), measured.conductance[:, own] / MICRO
-        lines.fill_between(time, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.3, linewidth=0)
-        lines.plot(time, values.mean(axis=1), color=colour, linewidth=1.4)
-        moved = values - values[0]
-        change.errorbar(
-            measured.target[number] / MICRO, moved[-1].mean(), moved[-1].std(), fmt="o", color=colour, markersize=4
-        )
-    lines.set(xscale="log", xlabel="time since the last write (s)", ylabel="conductance (uS)")
-    lines.set_title(f"{len(measured.target)} levels")
-    change.axhline(0.0, color=GREY, linewidth=0.8)
-    title = f"Change after {measured.time[-1].min():.0e} s".replace("e+0", "e")
-    change.set(xlabel="level (uS)", ylabel="change of conductance (uS)", title=title)
-    for ax in (lines, change):
-        ax.grid(True, axis="y")
-    found = measured.summary()
-    text = (
-        f"{found['cells']} cells written to {found['levels']} levels by write-verify (0.5 uS) and then only read. The "
-        "smallest distance ever seen between a cell of one level and a cell of the next is "
-        f"{found['smallest_gap_siemens'] / MICRO:.1f} uS. Left: mean of each level, and all "
-        "its cells (band). Right: mean change and its spread over the cells of a level."
-    )
-    return Picture("retention", text, png(made))

@@ -1,6 +1,7 @@
 """Raw data of a measurement as a CSV file: names carry units, values are plain SI numbers.
 
-Pulses, sweeps and retention have the tables of `sim_backend.fit`; this is for everything else.
+Pulses have the tables of `sim_backend.fit`, and measurements of `rmhil.measure` the rows of `rmhil.export`, which
+`rmhil fit` reads as well; this is for everything else.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rmhil.errors import InputFileError
+from rmhil.export import csv_text
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Writable(Protocol):
@@ -22,6 +27,53 @@ class Writable(Protocol):
 
     def write(self, path: str | Path) -> Path:
         """Write it to a file; the path of that file."""
+
+
+class Labelled(Protocol):
+    """A measurement of `rmhil.measure`."""
+
+    def summary(self) -> dict[str, Any]:
+        """What it comes to, in plain numbers."""
+
+    def dataset(self) -> xr.Dataset:
+        """Its data with units."""
+
+
+L = TypeVar("L", bound=Labelled)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[L]):
+    """A measurement of `rmhil.measure`, with its data as a table.
+
+    Attributes:
+        name: of the file.
+        own: the measurement.
+    """
+
+    name: str
+    own: L
+
+    def summary(self) -> dict[str, Any]:
+        """What it comes to, in plain numbers."""
+        return self.own.summary()
+
+    def tables(self) -> dict[str, Writable]:
+        """Its data."""
+        return {self.name: self}
+
+    def write(self, path: str | Path) -> Path:
+        """Write the data as CSV.
+
+        Raises:
+            InputFileError: the file cannot be written.
+        """
+        target = Path(path)
+        try:
+            target.write_text(csv_text(self.own.dataset()), encoding="utf-8")
+        except OSError as error:
+            raise InputFileError(f"{target} cannot be written: {error.strerror}") from error
+        return target
 
 
 @dataclass(frozen=True, slots=True)

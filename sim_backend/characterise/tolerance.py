@@ -10,9 +10,10 @@ import numpy as np
 
 from rmhil.backend import Floats, Ints
 from rmhil.crossbar import Crossbar
+from rmhil.measure.pulsing import reset_fully
 from rmhil.program_report import Outcome, Progress
 from rmhil.units import MICRO, Siemens
-from sim_backend.characterise.cells import named_cells, reset_fully
+from sim_backend.characterise.cells import named_cells
 from sim_backend.characterise.raw_data import RawData
 from sim_backend.characterise.trajectories import POLICIES
 
@@ -106,7 +107,7 @@ def measure_tolerance(
     reports = []
     for number, (policy, tolerance) in enumerate(work):
         progress(number, len(work), f"{policy}, {tolerance / MICRO:g} uS")
-        reset_fully(crossbar.backend, named_cells(crossbar))
+        reset_fully(Crossbar(crossbar.backend), named_cells(crossbar))
         reports.append(crossbar.program(target, tolerance, policy, max_pulses=MOST_PULSES))
     progress(len(work), len(work), "")
     outcome = np.stack([report.outcome.reshape(-1) for report in reports])

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from rmhil.backend import Cells, Floats, Ints
 from rmhil.crossbar import Crossbar
+from rmhil.measure.pulsing import reset_fully
 from rmhil.program_report import Progress
 from rmhil.units import Siemens
-from sim_backend.characterise.cells import reset_fully
 from sim_backend.fit.recorder import Recorder
-from sim_backend.fit.tables import Table, cell_names
+from sim_backend.fit.tables import Table
 
 POLICIES: Final = ("incremental", "adaptive")
 LEGS: Final[tuple[tuple[Siemens, ...], ...]] = ((20e-6, 45e-6, 70e-6), (70e-6, 20e-6, 45e-6))
@@ -91,7 +91,7 @@ def measure_trajectories(
     paths, ends = {}, {}
     for number, policy in enumerate(policies):
         progress(number, len(policies), policy)
-        reset_fully(backend, cells)
+        reset_fully(Crossbar(backend), cells)
         first, given = backend.recorded, []
         for targets in wanted:
             target = np.full(array.shape, np.nan)
@@ -101,5 +101,5 @@ def measure_trajectories(
         paths[policy], ends[policy] = backend.history(cells, first), np.array(given)
     progress(len(policies), len(policies), "")
     return Trajectories(
-        cell=cell_names(cells), target=wanted, tolerance=tolerance, paths=paths, ends=ends, pulses=backend.table()
+        cell=cells.names, target=wanted, tolerance=tolerance, paths=paths, ends=ends, pulses=backend.table()
     )

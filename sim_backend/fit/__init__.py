@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from sim_backend.fit.report import Estimate, FitReport, Residual
     from sim_backend.fit.tables import (
         Table,
-        cell_names,
         join_tables,
         load_table,
         pulse_table,
@@ -24,7 +23,7 @@ _HOMES = {
     "FitPlan": "measure", "Measured": "measure", "measure_for_fit": "measure",
     "Recorder": "recorder",
     "Estimate": "report", "FitReport": "report", "Residual": "report",
-    "Table": "tables", "cell_names": "tables", "join_tables": "tables", "load_table": "tables",
+    "Table": "tables", "join_tables": "tables", "load_table": "tables",
     "pulse_table": "tables", "read_table": "tables", "retention_table": "tables", "sweep_table": "tables",
 }  # fmt: skip
 
@@ -36,7 +35,6 @@ __all__ = [
     "Recorder",
     "Residual",
     "Table",
-    "cell_names",
     "fit_cell",
     "join_tables",
     "load_table",

@@ -15,15 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rmhil.backend import ArraySpec, Backend, Biases, Cells, Floats, Ints, Operation, Pulses, Read, Readings
+from rmhil.crossbar import Crossbar
 from rmhil.errors import ConfigError, OutOfRangeError
 from rmhil.ledger import Ledger
 from rmhil.line_model import series_resistance
+from rmhil.measure.pulsing import reset_until_low
 from rmhil.program_report import Progress
 from rmhil.units import Seconds, Volts
 from sim_backend.fit.columns import LAYOUTS
-from sim_backend.fit.pulsing import reset_until_low, transact
+from sim_backend.fit.pulsing import transact
 from sim_backend.fit.recorder import Recorder
-from sim_backend.fit.tables import Table, cell_names, make_table
+from sim_backend.fit.tables import Table, make_table
 
 _FORMED = 0.1
 """1: reading relative to the window's lower end above which a cell counts as formed."""
@@ -154,7 +156,7 @@ class _Run:
 
     def __init__(self, backend: Backend, cells: Cells, plan: FitPlan, ledger: Ledger | None) -> None:
         self._backend, self._cells, self._plan = Recorder(backend, ledger), cells, plan
-        self._names = cell_names(cells)
+        self._names = cells.names
         self._gates: Floats = np.array([])
         self._rows: dict[str, list[dict[str, ArrayLike]]] = {"sweeps": [], "reads": [], "retention": []}
 
@@ -190,7 +192,7 @@ class _Run:
         pulses = Pulses.of(
             len(self._cells), Operation.RESET, plan.reset_amplitude, plan.widths[0], plan.reset_gate, limits.current
         )
-        reset_until_low(self._backend, self._cells, pulses)
+        reset_until_low(Crossbar(self._backend), self._cells, pulses)
 
     def _full_set(self, gate: ArrayLike) -> Readings:
         return self._pulse(Operation.SET, self._plan.set_amplitude, self._plan.widths[0], gate)

@@ -25,7 +25,7 @@ from rmhil.backend import (
 from rmhil.ledger import Ledger
 from rmhil.line_model import series_resistance
 from rmhil.units import Seconds
-from sim_backend.fit.tables import Table, cell_names, pulse_table
+from sim_backend.fit.tables import Table, pulse_table
 
 
 class Recorder:
@@ -140,7 +140,7 @@ class Recorder:
         joined = {name: np.concatenate([getattr(one, name) for one in pulses]) for name in _PULSE}
         return pulse_table(
             self.spec.provenance,
-            cell=np.concatenate([cell_names(one) for one in cells]),
+            cell=np.concatenate([one.names for one in cells]),
             pulse=np.concatenate(number),
             operation=joined["operation"],
             amplitude_v=joined["amplitude"],

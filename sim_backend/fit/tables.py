@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rmhil.backend import Cells, Floats, Operation
+from rmhil.backend import Floats, Operation
 from rmhil.errors import InputFileError, ShapeError
 from sim_backend.fit.columns import LAYOUTS, OPERATIONS, PULSES, READS, RETENTION, SWEEPS, Column, Layout
 
@@ -166,11 +166,6 @@ def join_tables(tables: Sequence[Table]) -> Table:
     joined = Table(first.layout, data, source, _entries(len(data["cell"])))
     _check(joined)
     return joined
-
-
-def cell_names(cells: Cells) -> NDArray[np.str_]:
-    """Names of cells of an array for the column `cell`: `array/bl/sl`."""
-    return np.array([f"{array}/{bl}/{sl}" for array, bl, sl in zip(*cells.index, strict=True)], dtype=np.str_)
 
 
 def load_table(path: str | Path, kind: str) -> Table:

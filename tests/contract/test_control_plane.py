@@ -11,10 +11,16 @@ import pytest
 
 from rmhil.backend import Backend, Biases, Cells, Operation, Pulses, Read, Status
 from rmhil.errors import ConfigError, NotFiniteError, OutOfRangeError, RmhilError, ShapeError
-from tests.arrays import all_cells, fill, pulse, read
+from tests.arrays import all_cells, pulse, read, transact
+from tests.contract.conftest import Filled
 
 READ_TOLERANCE = 0.05
 """1: far above the noise of an averaged read (0.1 %), far below what a strong pulse does."""
+
+
+def some_cells(backend: Backend) -> Cells:
+    """Two cells, or one where the backend takes no more at once."""
+    return Cells.of(0, [0, 1], 0)[: backend.spec.cells_at_once or 2]
 
 
 def good_pulses(backend: Backend, count: int) -> Pulses:
@@ -31,14 +37,13 @@ BAD_PULSES: dict[str, tuple[Callable[[Pulses], Pulses], type[RmhilError], str]] 
     "compliance over the limit": (lambda p: replace(p, compliance=p.compliance * 1e3), OutOfRangeError, "compliance"),
     "unknown operation": (lambda p: replace(p, operation=p.operation + 7), OutOfRangeError, "operation"),
     "half an operation": (lambda p: replace(p, operation=p.operation + 0.5), ConfigError, "operation"),
-    "too few pulses": (lambda p: p[:1], ShapeError, "pulses"),
+    "too few pulses": (lambda p: p[:-1], ShapeError, "pulses"),
 }
 
 BAD_CELLS: dict[str, tuple[Cells, type[RmhilError], str]] = {
     "no such array": (Cells.of(99, 0, [0, 1]), OutOfRangeError, "cells.array"),
-    "no such BL": (Cells.of(0, [0, 9999], 0), OutOfRangeError, "cells.bl"),
+    "no such BL": (Cells.of(0, [9999, 0], 0), OutOfRangeError, "cells.bl"),
     "negative SL": (Cells.of(0, 0, [-1, 0]), OutOfRangeError, "cells.sl"),
-    "a cell twice": (Cells.of(0, [3, 3], 1), OutOfRangeError, "twice"),
 }
 
 BAD_READS: dict[str, tuple[dict[str, float], type[RmhilError], str]] = {
@@ -62,9 +67,9 @@ def test_a_pulse_outside_the_limits_is_refused_and_nothing_is_driven(
     backend: Backend, reopen: Callable[..., Backend], case: str
 ) -> None:
     spoil, error, name = BAD_PULSES[case]
-    cells = Cells.of(0, [0, 1], 0)
+    cells = some_cells(backend)
     with pytest.raises(error, match=name):
-        backend.apply(cells, spoil(good_pulses(backend, 2)), Read.default(backend.spec))
+        backend.apply(cells, spoil(good_pulses(backend, len(cells))), Read.default(backend.spec))
     assert_untouched(backend, reopen())
 
 
@@ -73,8 +78,15 @@ def test_a_cell_that_is_not_there_is_refused_and_nothing_is_driven(
     backend: Backend, reopen: Callable[..., Backend], case: str
 ) -> None:
     cells, error, name = BAD_CELLS[case]
+    cells = cells[: backend.spec.cells_at_once or 2]
     with pytest.raises(error, match=name):
-        backend.apply(cells, good_pulses(backend, 2), Read.default(backend.spec))
+        backend.apply(cells, good_pulses(backend, len(cells)), Read.default(backend.spec))
+    assert_untouched(backend, reopen())
+
+
+def test_a_cell_is_not_pulsed_twice_in_one_transaction(backend: Backend, reopen: Callable[..., Backend]) -> None:
+    with pytest.raises((OutOfRangeError, ShapeError), match=r"twice|at most 1 cell"):
+        backend.apply(Cells.of(0, [3, 3], 1), good_pulses(backend, 2), Read.default(backend.spec))
     assert_untouched(backend, reopen())
 
 
@@ -83,8 +95,9 @@ def test_a_read_that_disturbs_is_refused_and_no_pulse_is_given(
     backend: Backend, reopen: Callable[..., Backend], case: str
 ) -> None:
     change, error, name = BAD_READS[case]
+    cells = some_cells(backend)
     with pytest.raises(error, match=name):
-        backend.apply(Cells.of(0, [0, 1], 0), good_pulses(backend, 2), replace(Read.default(backend.spec), **change))
+        backend.apply(cells, good_pulses(backend, len(cells)), replace(Read.default(backend.spec), **change))
     assert_untouched(backend, reopen())
 
 
@@ -96,18 +109,19 @@ def test_limits_of_one_operation_do_not_loosen_those_of_another(backend: Backend
     pulse(backend, Operation.FORM, limits.form_voltage, 2.0, Cells.of(0, 0, 0))
 
 
-def test_set_raises_and_reset_lowers_the_conductance(backend: Backend) -> None:
-    start = np.median(fill(backend))
-    low = np.median(pulse(backend, Operation.RESET, 2.0, 5.0).conductance)
-    high = np.median(pulse(backend, Operation.SET, 2.0, 3.0).conductance)
-    low_again = np.median(pulse(backend, Operation.RESET, 2.0, 5.0).conductance)
+def test_set_raises_and_reset_lowers_the_conductance(filled: Filled) -> None:
+    backend, start = filled.backend, np.median(filled.conductance)
+    cells = all_cells(backend)[:20]
+    low = np.median(pulse(backend, Operation.RESET, 2.0, 5.0, cells).conductance)
+    high = np.median(pulse(backend, Operation.SET, 2.0, 3.0, cells).conductance)
+    low_again = np.median(pulse(backend, Operation.RESET, 2.0, 5.0, cells).conductance)
     assert low < 0.6 * start
     assert high > 2 * low
     assert low_again < 0.6 * high
 
 
-def test_only_the_named_cells_are_pulsed(backend: Backend) -> None:
-    before = fill(backend)
+def test_only_the_named_cells_are_pulsed(filled: Filled) -> None:
+    backend, before = filled
     chosen = np.zeros(backend.spec.shape, dtype=bool)
     chosen[0, 2, :] = chosen[-1, :, 3] = True
     pulse(backend, Operation.RESET, 2.2, 5.0, Cells.from_mask(chosen))
@@ -116,18 +130,20 @@ def test_only_the_named_cells_are_pulsed(backend: Backend) -> None:
     assert np.median(after[chosen]) < 0.5 * np.median(before[chosen])
 
 
-def test_reading_does_not_disturb(backend: Backend) -> None:
-    before = fill(backend)
+def test_reading_does_not_disturb(filled: Filled) -> None:
+    backend = filled.backend
+    cells = all_cells(backend)[:: len(all_cells(backend)) // 8]
+    before = read(backend, cells, averages=16).conductance
     for _ in range(20):
-        read(backend, averages=4)
-    after = read(backend, averages=16).conductance.reshape(backend.spec.shape)
+        read(backend, cells, averages=4)
+    after = read(backend, cells, averages=16).conductance
     np.testing.assert_allclose(after, before, rtol=READ_TOLERANCE, atol=1e-8)
-    assert abs(after.mean() / before.mean() - 1) < 2e-3
+    assert abs(after.mean() / before.mean() - 1) < 5e-3
 
 
-def test_readings_have_one_element_a_cell_in_the_order_of_the_cells(backend: Backend) -> None:
-    everything = fill(backend)
-    cells = Cells.of([1, 0, 0], [5, 2, 9], [1, 1, 4])
+def test_readings_have_one_element_a_cell_in_the_order_of_the_cells(filled: Filled) -> None:
+    backend, everything = filled
+    cells = Cells.of([backend.spec.n_arrays - 1, 0, 0], [5, 2, backend.spec.n_bl - 1], [1, 1, 4])
     readings = read(backend, cells, averages=16)
     np.testing.assert_allclose(readings.conductance, everything[cells.index], rtol=READ_TOLERANCE)
     for values in (readings.current, readings.status, readings.pulse_status, readings.pulse_current, readings.time):
@@ -138,14 +154,20 @@ def test_without_a_pulse_there_is_no_pulse_current(backend: Backend) -> None:
     assert np.isnan(read(backend).pulse_current).all()
 
 
+def test_the_current_of_a_pulse_is_positive_from_bit_line_to_source_line(filled: Filled) -> None:
+    backend = filled.backend
+    assert np.median(pulse(backend, Operation.SET, 1.8, 2.0, Cells.of(0, [0, 1, 2], 0)).pulse_current) > 0.0
+    assert np.median(pulse(backend, Operation.RESET, 2.0, 5.0, Cells.of(0, [0, 1, 2], 0)).pulse_current) < 0.0
+
+
 def test_no_cells_is_an_empty_transaction(backend: Backend) -> None:
     none = Cells.of([], [], [])
     assert read(backend, none).conductance.shape == (0,)
     assert pulse(backend, Operation.SET, 1.8, 2.0, none).conductance.shape == (0,)
 
 
-def test_conductance_is_the_cells_own_without_the_routing(backend: Backend) -> None:
-    fill(backend)
+def test_conductance_is_the_cells_own_without_the_routing(filled: Filled) -> None:
+    backend = filled.backend
     readings = read(backend, averages=16)
     with_routing = readings.current / backend.spec.read_voltage
     # Two multiplexers and the wires hide some percent of a conducting cell.
@@ -153,12 +175,12 @@ def test_conductance_is_the_cells_own_without_the_routing(backend: Backend) -> N
     assert np.all(readings.conductance[conducting] > with_routing[conducting])
 
 
-def test_a_set_that_reaches_its_compliance_says_so(backend: Backend) -> None:
-    fill(backend)
+def test_a_set_that_reaches_its_compliance_says_so(filled: Filled) -> None:
+    backend = filled.backend
     pulse(backend, Operation.RESET, 2.2, 5.0)
     cells, limit = all_cells(backend), 20e-6
     pulses = Pulses.of(len(cells), Operation.SET, 2.0, 1e-3, 4.0, limit)
-    readings = backend.apply(cells, pulses, Read.default(backend.spec))
+    readings = transact(backend, cells, pulses, Read.default(backend.spec))
     limited = readings.pulse_status == Status.COMPLIANCE
     assert limited.mean() > 0.8
     np.testing.assert_allclose(readings.pulse_current[limited], limit, rtol=0.01)

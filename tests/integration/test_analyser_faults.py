@@ -80,7 +80,7 @@ WITH_ANSWER: dict[str, Operation] = {
     "waiting": lambda b: b.analyser.wait(0.1),
     "error check": lambda b: b.analyser.check_errors(),
     "switching on": lambda b: b.analyser.switch_on(),
-    "storing": lambda b: b.analyser.store(9, ["DV 1,0,0,0.001"]),
+    "storing": lambda b: b.analyser.memory.store(9, ["DV 1,0,0,0.001"]),
     "integration": lambda b: b.analyser.integrate(samples=10),
 }
 SILENT: dict[str, Operation] = {

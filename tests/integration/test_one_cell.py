@@ -70,7 +70,7 @@ def test_set_raises_and_reset_lowers_the_conductance(cell: OneCell) -> None:
     high = cell.apply(CELL, set_pulse(gate=2.5), read)
     assert low.conductance[0] < 10e-6 < 40e-6 < high.conductance[0]
     assert high.time[0] > low.time[0]
-    assert high.pulse_current[0] > 0.0 > -low.pulse_current[0]
+    assert high.pulse_current[0] > 0.0 > low.pulse_current[0]
 
 
 @pytest.mark.parametrize("policy", ["incremental", "adaptive"])

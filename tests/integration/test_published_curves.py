@@ -15,13 +15,14 @@ from scipy import stats
 
 from rmhil import Crossbar
 from rmhil.backend import Cells
+from rmhil.measure.endurance import OPEN, Endurance, measure_endurance
+from rmhil.measure.pulsing import reset_fully
+from rmhil.measure.retention import measure_retention
+from rmhil.measure.sweeps import SweepPlan, measure_sweeps
 from sim_backend import SimBackend
-from sim_backend.characterise.cells import named_cells, reset_fully, working_cells
-from sim_backend.characterise.endurance import OPEN, Endurance, measure_endurance
+from sim_backend.characterise.cells import named_cells, working_cells
 from sim_backend.characterise.levels import gate_voltages, measure_levels
 from sim_backend.characterise.pattern import measure_patterns
-from sim_backend.characterise.retention import measure_retention
-from sim_backend.characterise.sweeps import measure_sweeps
 from sim_backend.characterise.tolerance import measure_tolerance
 from sim_backend.characterise.trajectories import measure_trajectories
 from sim_backend.fit.tables import load_table
@@ -44,21 +45,23 @@ def quiet(done: int, total: int, text: str) -> None:
 def test_fifty_sweeps_of_one_cell_overlap(open_sim: Opener, seed: int) -> None:
     """Seed 0 has a cell that RESETs late."""
     backend = open_sim(seed=seed, n_bl=1, n_sl=128)
-    measured = measure_sweeps(backend, working_cells(Crossbar(backend), 1), quiet, sweeps=50, step=0.1)
-    assert len(measured.current) == 50
+    array = Crossbar(backend)
+    measured = measure_sweeps(array, working_cells(array, 1), quiet, sweeps=50, plan=SweepPlan(step=0.1))
+    assert measured.current.shape[:2] == (1, 50)
     assert measured.low_resistance().min() > 3 * measured.high_resistance().max()
     assert measured.low_resistance().std() < 0.05 * measured.low_resistance().mean()
     assert measured.set_voltages().std() < 0.1
     assert measured.reset_voltages().std() < 0.1
     away = np.abs(measured.voltage) >= 0.2
-    spread = np.log10(np.abs(measured.current[:, away])).std(axis=0)
+    spread = np.log10(np.abs(measured.traces()[:, away])).std(axis=0)
     assert np.median(spread) < 0.05, "the traces lie within some 10 % of one another at most voltages"
 
 
 def test_set_is_abrupt_and_limited_by_the_transistor_while_reset_is_gradual(open_sim: Opener) -> None:
     backend = open_sim()
-    measured = measure_sweeps(backend, working_cells(Crossbar(backend), 1), quiet, sweeps=5, step=0.05)
-    volts, current = measured.voltage, np.median(measured.current, axis=0)
+    array = Crossbar(backend)
+    measured = measure_sweeps(array, working_cells(array, 1), quiet, sweeps=5, plan=SweepPlan(step=0.05))
+    volts, current = measured.voltage, np.median(measured.traces(), axis=0)
     rising = slice(0, int(np.argmax(volts)) + 1)
     jump = np.diff(current[rising]).max()
     assert jump > 0.4 * current.max(), "most of the SET happens within one step"
@@ -93,7 +96,7 @@ def aged(open_sim: Opener, folder: Path, writes: int) -> SimBackend:
 
 def cycled(backend: SimBackend, cycles: int) -> Endurance:
     every = named_cells(Crossbar(backend))
-    return measure_endurance(backend, every[np.flatnonzero(~backend.stuck_cells[every.index])], quiet, cycles)
+    return measure_endurance(Crossbar(backend), every[np.flatnonzero(~backend.stuck_cells[every.index])], quiet, cycles)
 
 
 def test_a_cycle_of_set_and_reset_wears_a_cell_by_two_writes(open_sim: Opener, tmp_path: Path) -> None:
@@ -104,7 +107,7 @@ def test_a_cycle_of_set_and_reset_wears_a_cell_by_two_writes(open_sim: Opener, t
     for number in range(2):
         backend.save_state(tmp_path / f"{number}.npz")
         writes.append(SavedState.load(tmp_path / f"{number}.npz").counts.reshape(2, 8)[cells.bl, cells.sl])
-        measure_endurance(backend, cells, quiet, cycles=50)
+        measure_endurance(Crossbar(backend), cells, quiet, cycles=50)
     counted = (writes[1] >> WRITES_SHIFT) - (writes[0] >> WRITES_SHIFT)
     assert (np.abs(counted - 100) <= 2).all(), "the RESETs at the beginning may be one or two more"
 
@@ -183,11 +186,11 @@ def test_seventeen_levels_stay_apart_for_a_million_seconds(open_sim: Opener) -> 
     backend = open_sim(n_bl=16, n_sl=17)
     measured = measure_retention(Crossbar(backend), quiet, levels=17, cells_a_level=8)
     assert measured.time[-1].min() >= 0.999e6
-    assert len(np.unique(measured.level)) == 17
+    assert len(measured.levels) == 17
     assert (np.diff(measured.means(), axis=1) > 0).all(), "mean levels never cross"
     assert (measured.gaps() > 0).mean() > 0.98, "hardly ever do two cells of neighbouring levels meet"
-    step = measured.target[1] - measured.target[0]
-    assert np.abs(measured.means() - measured.target).max() < 0.3 * step
+    step = measured.levels[1] - measured.levels[0]
+    assert np.abs(measured.means() - measured.levels).max() < 0.3 * step
     moved = np.abs(measured.conductance - measured.conductance[0])
     assert moved[-1].mean() > moved[1].mean(), "they do drift"
 
@@ -247,7 +250,7 @@ def test_the_fully_reset_state_is_below_the_window_whatever_was_written(open_sim
     target = np.full(crossbar.shape, np.nan)
     target[cells.bl, cells.sl] = np.linspace(10e-6, 80e-6, 100)
     crossbar.program(target)
-    assert (reset_fully(backend, cells) < 0.8 * backend.spec.conductance_min).all()
+    assert (reset_fully(crossbar, cells) < 0.8 * backend.spec.conductance_min).all()
 
 
 def test_cells_that_do_not_work_are_not_measured(open_sim: Opener) -> None:

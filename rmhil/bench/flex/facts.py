@@ -287,6 +287,9 @@ MODULES: Final = {
 INTERLOCK_VOLTAGE: Final[Volts] = 42.0
 """V: outputs and compliances above need a closed interlock, and this driver refuses them. Source: QCODES; verified."""
 
+INTERLOCK_OPEN: Final = 8
+"""Bit of `*STB?`: interlock open, and an output or compliance above that voltage. Source: PG 1-56; verified."""
+
 PULSE_WIDTH: Final[tuple[Seconds, Seconds]] = (0.5e-3, 2.0)
 """s: shortest and longest SMU pulse. Source: E52 4-90, EE; not verified for `PT` of this instrument."""
 PULSE_PERIOD: Final[tuple[Seconds, Seconds]] = (5e-3, 5.0)

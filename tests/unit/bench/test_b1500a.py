@@ -306,7 +306,7 @@ def test_after_close_every_call_is_refused() -> None:
         lambda a: a.integrate(samples=2000),
         lambda a: a.integrate(samples=0),
         lambda a: a.wait(-1.0),
-        lambda a: a.store(2001, ["XE"]),
+        lambda a: a.memory.store(2001, ["XE"]),
         lambda a: CurrentRange.fixed(3e-6),
     ],
 )  # fmt: skip

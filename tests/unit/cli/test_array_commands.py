@@ -65,7 +65,7 @@ def test_two_commands_never_work_on_one_run_at_once(command_line: CommandLine, t
     command_line("program", target, *command_line.small)
     with Run.open("latest", command_line.folder / "runs") as run:
         said = command_line("program", target, *command_line.again, code=2)
-        assert f"process {os.getpid()} on" in said
+        assert f"process {os.getpid()} of" in said
         assert "works on this run" in said
         assert command_line.json("info", *command_line.again)["maps"] == ["program"]  # reading needs no lock
         assert [step.kind for step in run.steps()] == ["program"]

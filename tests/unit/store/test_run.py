@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import platform
@@ -108,7 +109,10 @@ class TestLock:
         code = "import sys; from rmhil.store import Run\nwith Run.open(sys.argv[1]): pass"
         command = [sys.executable, "-c", code, str(run.path)]
         refused = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert f"process {os.getpid()} on {platform.node()} works on this run since" in refused.stderr
+        assert (
+            f"process {os.getpid()} of {getpass.getuser()} on {platform.node()} works on this run since"
+            in refused.stderr
+        )
         assert "delete" in refused.stderr
         run.finish()
         subprocess.run(command, check=True)

@@ -9,7 +9,7 @@ import pytest
 
 from rmhil.backend import Cells, Operation
 from rmhil.errors import InputFileError, ShapeError
-from sim_backend.fit import cell_names, join_tables, load_table, pulse_table, read_table
+from sim_backend.fit import join_tables, load_table, pulse_table, read_table
 from sim_backend.fit.columns import CONDUCTANCE_MOST, LAYOUTS
 
 HEADER = "cell,pulse,operation,amplitude_v,width_s,gate_voltage_v,conductance_after_siemens"
@@ -131,4 +131,4 @@ def test_joined_tables_must_not_overlap() -> None:
 
 
 def test_cells_are_named_by_array_and_lines() -> None:
-    assert cell_names(Cells.of([0, 1], [2, 3], [4, 5])).tolist() == ["0/2/4", "1/3/5"]
+    assert Cells.of([0, 1], [2, 3], [4, 5]).names.tolist() == ["0/2/4", "1/3/5"]

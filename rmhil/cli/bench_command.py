@@ -1,0 +1,160 @@
+"""`rmhil bench`: write down what a bench is, and look whether it is so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.markup import escape
+
+from rmhil.cli import options
+from rmhil.cli.console import error_console, output_console, print_json, progress_bar
+from rmhil.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rmhil.bench.lights import Finding
+
+bench: Final = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False
+)
+"""Describe a bench in a file (init), and look whether it is as described (check)."""
+
+_FILE = Path("bench.toml")
+_RED_EXIT: Final = 2
+_COLOURS: Final = {"green": "green", "amber": "yellow", "red": "bold red", "skipped": "dim"}
+
+
+@bench.callback()
+def _group() -> None:
+    """Describe a bench in a file (init), and look whether it is as described (check)."""
+
+
+@bench.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="To write; it must not be there yet.")] = _FILE,
+    resource: Annotated[str | None, typer.Option("--resource", help="VISA name of the analyser.")] = None,
+    library: Annotated[str | None, typer.Option("--visa", help="VISA library: `@py`, or `@ivi`.")] = None,
+    bl: Annotated[int | None, typer.Option("--bl", help="Channel on the bit line.")] = None,
+    sl: Annotated[int | None, typer.Option("--sl", help="Channel on the source line.")] = None,
+    wl: Annotated[int | None, typer.Option("--wl", help="Channel on the word line.")] = None,
+    inhibit: Annotated[int | None, typer.Option("--inhibit", help="Channel on the inhibit line; 0: none.")] = None,
+    board: Annotated[str | None, typer.Option("--board", help="URL of the board's daemon.")] = None,
+    key_file: Annotated[Path | None, typer.Option("--key-file", help="File with the daemon's key.")] = None,
+    description: Annotated[str | None, typer.Option("--description", help="Board description.")] = None,
+    chip: Annotated[str | None, typer.Option("--chip", help="Name of the chip.")] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Ask for what is not given; otherwise take the defaults.")
+    ] = True,
+) -> None:
+    """Write a bench's configuration, with a comment on every key.
+
+    Example: rmhil bench init --resource GPIB0::17::INSTR --board socket://192.168.2.99:4711 --chip die-7
+    """
+    if file.exists():
+        raise ConfigError(f"{file} is there already; it is not overwritten. Name another file, or move it away")
+    answers = _Answers(ask)
+    content = {
+        "analyser": {
+            "resource": answers.text("VISA name of the analyser", resource, "GPIB0::17::INSTR"),
+            "library": answers.text("VISA library", library, "@py"),
+            "channels": _channels(answers, bl, sl, wl, inhibit),
+        },
+        "board": {
+            "url": answers.text("URL of the board's daemon", board, "socket://192.168.2.99:4711"),
+            "description": answers.text("board description", description, "adc64"),
+        },
+        "array": {"chip": answers.text("name of the chip", chip, "chip-1"), "preset": "taox180"},
+    }
+    if key_file is not None:
+        content["board"]["key_file"] = str(key_file.expanduser().absolute())
+    _write(file, content)
+    output_console().print(f"wrote {escape(str(file))}; next: rmhil bench check --config {escape(str(file))}")
+
+
+def _channels(answers: _Answers, bl: int | None, sl: int | None, wl: int | None, inhibit: int | None) -> dict[str, int]:
+    wanted = {
+        "bl": answers.number("channel on the bit line", bl, 1),
+        "sl": answers.number("channel on the source line", sl, 2),
+        "wl": answers.number("channel on the word line", wl, 3),
+        "inhibit": answers.number("channel on the inhibit line (0: none)", inhibit, 4),
+    }
+    return {line: channel for line, channel in wanted.items() if channel}
+
+
+class _Answers:
+    """What the options say; the rest is asked for, or is the default."""
+
+    def __init__(self, ask: bool) -> None:
+        self._ask = ask
+
+    def text(self, question: str, given: str | None, default: str) -> str:
+        """A text."""
+        if given is not None or not self._ask:
+            return default if given is None else given
+        return str(typer.prompt(question, default=default, err=True))
+
+    def number(self, question: str, given: int | None, default: int) -> int:
+        """A whole number."""
+        if given is not None or not self._ask:
+            return default if given is None else given
+        return int(typer.prompt(question, default=default, type=int, err=True))
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    from rmhil.bench.boards import BOARDS
+    from rmhil.bench.config import bench_config
+    from rmhil.bench.config_text import config_text
+
+    known = BOARDS.get(content["board"]["description"])
+    if known is not None:
+        content["wiring"] = {"adc_count": known.adc_count}
+    config = bench_config(content)
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(config_text(config))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
+
+
+@bench.command()
+def check(
+    config: Annotated[Path, typer.Option("--config", metavar="FILE.toml", help="Configuration of the bench.")] = _FILE,
+    as_json: options.AsJson = False,
+) -> None:
+    """Look at everything that must be right before a bench is used: one light each, and what to do about a red one.
+
+    Nothing is pulsed; cells see the read voltage. Exit code 0: nothing is red; 2: something is.
+
+    Example: rmhil bench check --config bench.toml
+    """
+    from rmhil.bench.preflight import preflight, ready
+
+    found = []
+    with progress_bar(shown=not as_json) as progress:
+        for finding in preflight(config, progress):
+            found.append(finding)
+            if not as_json:
+                _show(finding)
+    fit = ready(found)
+    if as_json:
+        print_json({"ready": fit, "lights": [_plain(finding) for finding in found]})
+    elif not fit:
+        error_console().print("[bold red]not ready[/]: see the red lights", soft_wrap=True)
+    if not fit:
+        raise typer.Exit(_RED_EXIT)
+
+
+def _show(finding: Finding) -> None:
+    light = finding.light.value
+    console = output_console()
+    head = f"[{_COLOURS[light]}]{light:7}[/] [bold]{finding.check:19}[/]"
+    console.print(f"{head} {escape(finding.text)}", soft_wrap=True)
+    if finding.remedy:
+        console.print(f"{'':27} [italic]{escape(finding.remedy)}[/]", soft_wrap=True)
+
+
+def _plain(finding: Finding) -> dict[str, str]:
+    return {
+        "check": finding.check, "light": finding.light.value, "text": finding.text, "remedy": finding.remedy,
+    }  # fmt: skip

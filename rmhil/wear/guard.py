@@ -1,0 +1,60 @@
+"""Keeping an eye on the wear of a chip while its cells are pulsed."""
+
+from __future__ import annotations
+
+import numpy as np
+from loguru import logger
+
+from rmhil.backend import Cells, Operation, Pulses
+from rmhil.errors import WearError
+from rmhil.wear.file import PULSES_A_CYCLE, WearBudget, WearCounts
+
+
+class WearGuard:
+    """Refuses pulses beyond the budget of a cell, and warns once when cells come near it.
+
+    It starts from what the chip file holds; what it counts itself is in the journal, from where the chip file takes it.
+
+    Args:
+        shape: `(n_arrays, n_bl, n_sl)`.
+        counts: what the cells have had so far.
+        budget: what they may have.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], counts: WearCounts, budget: WearBudget) -> None:
+        self._pulses = np.zeros(shape, dtype=np.int32)  # takes memory only where something is written
+        self._pulses[counts.cells.index] = counts.pulses
+        self._budget = budget
+        self._warned = False
+
+    def refuse_worn(self, cells: Cells, pulses: Pulses) -> None:
+        """Refuse SET and RESET pulses of cells that have had their budget; forming is not counted.
+
+        Raises:
+            WearError: nothing was driven.
+        """
+        had = self._pulses[cells.index]
+        spent = (had >= self._budget.pulses) & (pulses.operation != Operation.FORM)
+        if spent.any():
+            first = int(np.flatnonzero(spent)[0])
+            cell = tuple(int(index[first]) for index in cells.index)
+            raise WearError(cell, int(spent.sum()), int(had[first]) / PULSES_A_CYCLE, self._budget.cycles)
+
+    def count(self, cells: Cells, pulses: Pulses) -> None:
+        """Take note that the cells were pulsed, or may have been."""
+        self._pulses[cells.index] += pulses.operation != Operation.FORM
+        if not self._warned:
+            self._warn(cells)
+
+    def _warn(self, cells: Cells) -> None:
+        near = self._pulses[cells.index] >= self._budget.warn_share * self._budget.pulses
+        if near.any():
+            self._warned = True
+            first = int(np.flatnonzero(near)[0])
+            logger.warning(
+                "cell {} has had {:g} of its {:,} SET/RESET cycles, {:.0%} or more; beyond them, pulses are refused",
+                tuple(int(index[first]) for index in cells.index),
+                self._pulses[cells[np.array([first])].index][0] / PULSES_A_CYCLE,
+                self._budget.cycles,
+                self._budget.warn_share,
+            )
