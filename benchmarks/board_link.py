@@ -38,7 +38,7 @@ from rich.table import Table
 from rmhil.backend import Pass
 from rmhil.bench.board import Board
 from rmhil.bench.board_codes import Inputs, Sums
-from rmhil.bench.board_map import CONTROL_KEY, REGISTERS, VECTOR_LINES, Opcode, State
+from rmhil.bench.board_map import CONTROL_KEY, FIELDS, REGISTERS, VECTOR_LINES, Opcode, State
 from rmhil.bench.boards import BOARDS
 from rmhil.bench.frames import BULK_PAYLOAD_MAX, Envelope, Frame, FrameReader, encode
 from rmhil.bench.link import Link
@@ -61,6 +61,9 @@ LARGE = 65_536
 
 MEMORY = replace(BOARDS["adc64"], name="memory", hash=0, virtual_ground=1.25, rest_code=0x8000, limit_codes=0x8000)
 """What the daemon's board of memory says of itself."""
+
+CODE_BITS: Final = (1 << FIELDS["RESULT.CODE"].bits) - 1
+"""Of a result, without its flags."""
 
 SHARE: Final[Seconds] = 0.4
 """s that one figure is measured for, at least, in `REPEATS` parts of which the median counts."""
@@ -120,7 +123,7 @@ def measure_payloads(link: Link, way: str, count: int) -> list[dict[str, Any]]:
     """Vectors per second by kind of data; every result is compared."""
     rows = []
     for kind, codes in payloads(count).items():
-        if not np.array_equal(link.run_vectors(codes), codes >> 2):
+        if not np.array_equal(link.run_vectors(codes) & CODE_BITS, codes >> 2):
             raise RuntimeError(f"{way}, {kind}: results are wrong")
         taken = time_of(lambda codes=codes: link.run_vectors(codes))  # type: ignore[misc]
         rows.append({"way": way, "payload": kind, "vectors_per_s": count / taken, "us_per_vector": taken / count * 1e6})
@@ -133,9 +136,8 @@ def processor_seconds(process: subprocess.Popen[str]) -> Seconds:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def measure_stages(link: Link, process: subprocess.Popen[str]) -> dict[str, float]:
-    """Microseconds a vector by stage, over TCP, random codes."""
-    codes = payloads(LARGE)["random"]
+def measure_stages(link: Link, process: subprocess.Popen[str], codes: Codes) -> dict[str, float]:
+    """Microseconds a vector by stage, over TCP."""
     before = processor_seconds(process), time.process_time(), time.perf_counter()
     for _ in range(20):
         link.run_vectors(codes)
@@ -215,7 +217,9 @@ def batch_rows(null: Sequence[Pair], board: Sequence[Pair]) -> list[dict[str, fl
     return rows
 
 
-def show(payload: Sequence[dict[str, Any]], stages: dict[str, float], batches: Sequence[dict[str, float]]) -> None:
+def show(
+    payload: Sequence[dict[str, Any]], stages: dict[str, dict[str, float]], batches: Sequence[dict[str, float]]
+) -> None:
     """Three tables on the terminal."""
     table = Table("way", "codes", "vectors/s", "us a vector", f"{GOAL:,.0f}/s")
     for row in payload:
@@ -223,9 +227,9 @@ def show(payload: Sequence[dict[str, Any]], stages: dict[str, float], batches: S
         goal = reached if row["way"] == "tcp" else ""
         table.add_row(row["way"], row["payload"], f"{row['vectors_per_s']:,.0f}", f"{row['us_per_vector']:.2f}", goal)
     CONSOLE.print(table)
-    table = Table("stage (TCP, large batch)", "us a vector")
-    for name, value in stages.items():
-        table.add_row(name, f"{value:.2f}")
+    table = Table("us a vector (TCP, large batch)", *stages)
+    for name in next(iter(stages.values())):
+        table.add_row(name, *(f"{of_kind[name]:.2f}" for of_kind in stages.values()))
     CONSOLE.print(table)
     table = Table("batch", "us a vector", "two under way", "board of 20 us", "overhead", "two under way", "overhead")
     for row in batches:
@@ -251,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 prepare(link)
                 payload = measure_payloads(link, "tcp", LARGE)
                 bar.advance(shown)
-                stages = measure_stages(link, process)
+                stages = {kind: measure_stages(link, process, codes) for kind, codes in payloads(LARGE).items()}
                 bar.advance(shown)
                 null = measure_batches(link)
                 bar.advance(shown)

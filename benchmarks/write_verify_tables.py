@@ -49,7 +49,7 @@ def rows_of(result: dict[str, Any]) -> list[list[str]]:
 
 def measured(results: list[dict[str, Any]]) -> str:
     """What each policy took, as a Markdown table."""
-    return _markdown(list(COLUMNS.values()), [row for result in results for row in rows_of(result)])
+    return markdown(list(COLUMNS.values()), [row for result in results for row in rows_of(result)])
 
 
 def ratios(results: list[dict[str, Any]]) -> str:
@@ -61,7 +61,7 @@ def ratios(results: list[dict[str, Any]]) -> str:
         first = result["rows"][0]
         compared = [_ratio(rows[one], rows.get(other)) for one, other in RATIOS]
         lines.append([first["population"], _written("tolerance_us", first), *compared])
-    return _markdown(header, lines)
+    return markdown(header, lines)
 
 
 def render(results_file: Path, in_docs: bool) -> None:
@@ -95,7 +95,8 @@ def show(results: list[dict[str, Any]]) -> None:
     Console(width=_WIDTH).print(table)
 
 
-def _markdown(header: list[str], lines: list[list[str]]) -> str:
+def markdown(header: list[str], lines: list[list[str]]) -> str:
+    """A Markdown table."""
     return "".join(f"| {' | '.join(line)} |\n" for line in (header, ["---"] * len(header), *lines))
 
 

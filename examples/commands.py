@@ -131,8 +131,8 @@ def demo(
         )  # fmt: skip
         choice.keep_config(run)
         # The operations of this network take microseconds: on a busy machine a second thread was 25 times slower.
-        with run, one_thread():
-            results = _main_job(task, opened, run, extent, shown=not as_json)
+        with run, _recorded(run, opened) as recorded, one_thread():
+            results = _main_job(task, recorded, run, extent, shown=not as_json)
     written = _report(run) if report else None
     seconds = perf_counter() - started
     if as_json:
@@ -213,6 +213,20 @@ def _main_job(task: StagedTask, backend: Backend, run: Run, extent: Extent, *, s
     results = job.record.results() | {"pulses_against_tolerance": sweep}
     run.save_results(results)
     return results
+
+
+@contextmanager
+def _recorded(run: Run, backend: Backend) -> Iterator[Backend]:
+    """The backend, with pulses and wear on record where the chip outlives the command; a simulated array does not."""
+    from rmhil.backend import StateSaving
+    from rmhil.ledger import Ledger
+    from rmhil.recording import recording
+
+    if isinstance(backend, StateSaving):
+        yield backend
+        return
+    with recording(run, backend, "demo", {"command": run.record.command}, Ledger()) as (recorded, _):
+        yield recorded
 
 
 @contextmanager

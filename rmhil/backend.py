@@ -327,6 +327,9 @@ class Readings:
     pulse_status: Ints
     time: Floats
 
+    def __getitem__(self, chosen: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Readings:
+        return Readings(**{one.name: getattr(self, one.name)[chosen] for one in fields(self)})
+
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Several transactions as one."""
@@ -385,7 +388,7 @@ class MvmResult:
 
     Attributes:
         currents: A, positive into the TIA, shape `(arrays, batch, sensed SLs)`.
-        over_range: bool, same shape: a conversion of this sum left the converter's range.
+        over_range: bool, same shape: a conversion of this sum gave an end code, which stands for all that is beyond it.
     """
 
     currents: torch.Tensor

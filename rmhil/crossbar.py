@@ -172,9 +172,10 @@ class Crossbar(ArrayReading):
             raise ShapeError("cells", (len(cells),), f"at least one cell{given}")
         read = Read.default(self.spec, whole_number("averages", averages))
         run = CellRun(self._backend, self._ledger, self._region.named(cells), read)
+        visited = list(run.chunks())
         with self._kept(run):
-            done = [run.transact(chosen, None if pulses is None else pulses[chosen]) for chosen in run.chunks()]
-        return Readings.joined(done)
+            done = [run.transact(chosen, None if pulses is None else pulses[chosen]) for chosen in visited]
+        return Readings.joined(done)[np.argsort(np.concatenate(visited))]
 
     def _carry_out(
         self,
@@ -255,7 +256,7 @@ class Crossbar(ArrayReading):
 
         Raises:
             ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
-            OverRangeError: a conversion left its range; the MVM was done and counted.
+            OverRangeError: a conversion reached the end of its range; the MVM was done and counted.
         """
         check_word("on_over_range", on_over_range)
         part = self._region.part(bl, sl, arrays)
@@ -324,7 +325,7 @@ class Crossbar(ArrayReading):
             S, shape `(driven BLs, sensed SLs)`.
 
         Raises:
-            OverRangeError: a conversion left its range.
+            OverRangeError: a conversion reached the end of its range.
         """
         part = self._at(self._region.part(bl, sl, [array]))
         voltage = self.spec.read_voltage

@@ -70,7 +70,7 @@ class OverRangeError(RmhilError):
     """A converter reached the end of its range; the values are not currents of the array."""
 
     def __init__(self, name: str, count: int, total: int, limit: float, unit: str) -> None:
-        super().__init__(f"{count} of {total} {name} left the converter's range of +-{limit:g} {unit}")
+        super().__init__(f"{count} of {total} {name} reached the end of the converter's range, +-{limit:g} {unit}")
 
 
 class ConvergenceError(RmhilError):

@@ -73,8 +73,6 @@ def resumable_job(run: Run, kind: str) -> Job:
     why, pulsed = None, run.journal.pulsed_after(job.id)
     if job.status == "complete":
         why = "is complete"
-    elif job.target is None:
-        why = "ended before it knew its cells"
     elif pulsed is not None:
         why = f"was followed by job {pulsed} (`rmhil {dict((one.id, one.kind) for one in jobs)[pulsed]}`) with pulses"
     if why is not None:

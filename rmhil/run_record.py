@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import rmhil
-from rmhil.errors import RunDirectoryError
+from rmhil.errors import ConfigError, RunDirectoryError
 
 FORMAT: Final = 1
 """Version of the layout; a directory of another version is refused."""
@@ -26,6 +26,11 @@ JOURNAL_NAME: Final = "journal.sqlite"
 RunStatus = Literal["running", "complete", "interrupted", "failed"]
 
 _RUN_NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(?:-(\d+))?")
+_FILE_NAME = re.compile(
+    r"(?!(?:con|prn|aux|nul|com\d|lpt\d) *(?:\.|$))"  # devices, not files, on Windows
+    r"[a-z0-9](?:[a-z0-9._ -]*[a-z0-9_-])?",  # Windows drops dots and spaces at the end
+    re.IGNORECASE | re.ASCII,
+)
 _PACKAGES = ("rmhil", "numpy", "scipy", "torch", "xarray", "h5netcdf", "pydantic", "safetensors")
 
 
@@ -56,6 +61,20 @@ class RunRecord(BaseModel):
     backend: dict[str, Any] | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     error: str | None = None
+
+
+def checked_name(name: str) -> str:
+    """A name that can be a file of a run on any system.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not _FILE_NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be a file name of a run: letters, digits, '.', '_', '-' and spaces only, no dot or space "
+            "at its end, and no name that Windows keeps for a device"
+        )
+    return name
 
 
 def new_directory(root: Path, stamp: str) -> Path:

@@ -24,7 +24,6 @@ Only `run.json` is checked when a run is opened; any other file is checked when 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import zipfile
 import zlib
@@ -48,6 +47,7 @@ from rmhil.run_record import (
     RECORD_NAME,
     RunRecord,
     RunStatus,
+    checked_name,
     find_directory,
     latest_directory,
     new_directory,
@@ -69,11 +69,6 @@ LATEST: Final = "latest"
 
 _RESULTS, _LEDGER = "results.json", "ledger.json"
 _STAMP = "%Y-%m-%dT%H-%M-%S"
-_FILE_NAME = re.compile(
-    r"(?!(?:con|prn|aux|nul|com\d|lpt\d) *(?:\.|$))"  # devices, not files, on Windows
-    r"[a-z0-9](?:[a-z0-9._ -]*[a-z0-9_-])?",  # Windows drops dots and spaces at the end
-    re.IGNORECASE | re.ASCII,
-)
 
 
 class Run:
@@ -217,7 +212,7 @@ class Run:
         labelled = conductance_maps.dataset(
             report, arrays=arrays, bl=bl, sl=sl, **({"rmhil_version": rmhil.__version__, "run": self.name} | attributes)
         )
-        path = self.directory("maps") / f"{_checked(name)}.nc"
+        path = self.directory("maps") / f"{checked_name(name)}.nc"
         with writing(path):
             conductance_maps.write(labelled, path)
         return path
@@ -247,7 +242,7 @@ class Run:
             ConfigError: the name cannot be a file name.
             RunDirectoryError: the file cannot be written.
         """
-        path = self.directory("arrays") / f"{_checked(name)}.npz"
+        path = self.directory("arrays") / f"{checked_name(name)}.npz"
         unfinished = path.with_suffix(".part")
         with writing(path):
             with unfinished.open("wb") as file:
@@ -274,7 +269,7 @@ class Run:
 
     def directory(self, name: str) -> Path:
         """A folder inside the run (`adapters`, `model` ...), made when missing."""
-        path = self.path / _checked(name)
+        path = self.path / checked_name(name)
         with writing(path):
             path.mkdir(exist_ok=True)
         return path
@@ -390,17 +385,8 @@ class Run:
         return [file.stem for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name))]
 
     def _existing(self, folder: str, name: str, suffix: str) -> Path:
-        path = self.path / folder / f"{_checked(name)}{suffix}"
+        path = self.path / folder / f"{checked_name(name)}{suffix}"
         if not path.is_file():
             known = ", ".join(self._names(folder, suffix)) or "none"
             raise RunDirectoryError(f"{self.path}: no {folder}/{name}{suffix}; there are: {known}")
         return path
-
-
-def _checked(name: str) -> str:
-    if not _FILE_NAME.fullmatch(name):
-        raise ConfigError(
-            f"{name!r} cannot be a file name of a run: letters, digits, '.', '_', '-' and spaces only, no dot or space "
-            "at its end, and no name that Windows keeps for a device"
-        )
-    return name

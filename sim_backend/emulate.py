@@ -12,7 +12,7 @@ from sim_backend.twin.command import board, twin
 emulate: Final = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False
 )
-"""Serve emulated instruments to anyone's client, until Ctrl-C."""
+"""Serve an emulated instrument to anyone's client, until Ctrl-C."""
 
 emulate.command(name="b1500a")(b1500a)
 emulate.command(name="board")(board)
@@ -21,4 +21,4 @@ emulate.command(name="twin")(twin)
 
 @emulate.callback()
 def _group() -> None:
-    """Serve emulated instruments to anyone's client, until Ctrl-C."""
+    """Serve an emulated instrument to anyone's client, until Ctrl-C."""

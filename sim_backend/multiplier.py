@@ -141,7 +141,7 @@ class Multiplier:
         result.currents.mul_(self._periphery.adc_lsb)
 
     def _run(self, plan: Plan, step: Step, volts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The passes of one step: codes of the ADC, and where they left its range (None: nowhere)."""
+        """The passes of one step: codes of the ADC, and where they are an end of its range (None: nowhere)."""
         matrices = self._chip.matrices(plan.arrays, step.group.columns.lines)  # the group does not keep them alive
         step.group.use(matrices, self._periphery)
         if step.drives:

@@ -47,6 +47,9 @@ class Periphery:
         self._rounds_voltages = config.has("dac-quantisation")
         self._rounds_currents = config.has("adc-quantisation")
         self._ends = adc_ends(self._wiring) if config.has("adc-range") else None
+        # An ADC cannot tell its end codes from what is beyond them. Values that are not rounded have no end codes.
+        first, last = adc_ends(self._wiring)
+        self._inside = (first + 1, last - 1) if self._rounds_currents else (first, last)
         self._extremes = (torch.empty((), dtype=dtype), torch.empty((), dtype=dtype))
         off_channels = preset.mux_channels - 1 if config.has("leakage") else 0
         self._leakage: Amperes = preset.mux_leakage * math.sqrt(off_channels)
@@ -99,16 +102,15 @@ class Periphery:
             look: whether to look first if any is out of range at all.
 
         Returns:
-            Codes, in one of the two; bool, true where the code is an end of the range in place of the value, or None,
-            where it nowhere is.
+            Codes, in one of the two; bool, true where the code is an end of the range, which stands for all values
+            beyond it too, or None, where it nowhere is.
         """
         if self._rounds_currents:
             currents.round_()
-        if self._ends is None or (look and self._are_inside(currents, *self._ends)):
+        if self._ends is None or (look and self._are_inside(currents, *self._inside)):
             return currents, None
-        low, high = self._ends
-        codes = torch.clamp(currents, low, high, out=spare)
-        return codes, torch.ne(codes, currents)
+        over_range = torch.ne(torch.clamp(currents, *self._inside, out=spare), currents)
+        return currents.clamp_(*self._ends), over_range
 
     def _are_inside(self, currents: torch.Tensor, low: int, high: int) -> bool:
         if currents.numel() == 0:

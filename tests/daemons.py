@@ -19,8 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from rmhil.bench.board_map import FIELDS
 from rmhil.bench.frames import BULK_LEAD, PREFIX_BYTES
 from rmhil.bench.link import Link
 from rmhil.bench.link_errors import BoardHeldError
@@ -66,6 +69,12 @@ def require(*programs: str) -> None:
 def _make(*arguments: str) -> None:
     made = subprocess.run(["make", "-C", FIRMWARE, *arguments], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
+
+
+def results_of_memory(codes: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """What the board of memory gives: the upper 14 bits, with the flag of over range at the end codes."""
+    upper = codes >> 2
+    return upper | np.isin(upper, (0x1FFF, 0x2000)).astype(np.uint16) << FIELDS["RESULT.OVER_RANGE"].low
 
 
 @dataclass

@@ -30,18 +30,17 @@ def require_twin() -> None:
 
 
 @cache
-def _process(topology: str, board: str) -> StartedTwin:
-    twin = start_twin(topology=topology, board=board, tied=True)
+def _process() -> StartedTwin:
+    twin = start_twin(tied=True)
     atexit.register(twin.stop)
     return twin
 
 
 def fresh_twin(topology: str = "adc64", board: str = "tcp", **array: object) -> Twin:
-    """The process's twin of that board, with a chip that nobody has used."""
+    """The twin of this process of tests, with a chip that nobody has used."""
     require_twin()
-    twin = _process(topology, board)
-    twin.renew(**array)
-    return twin
+    _process().renew(topology=topology, board=board, **array)
+    return _process()
 
 
 def board_of(twin: Twin) -> Board:

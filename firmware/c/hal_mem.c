@@ -1,5 +1,5 @@
 /* A board of memory: registers, ring and states of the map, without lines and converters. Each result is the upper 14
- * bits of the code of the same line. WAIT and PULSE take the time that they say, vectors what is asked for when the
+ * bits of the code of the same line, with the flag of over range where that is an end code of an ADC. WAIT and PULSE take the time that they say, vectors what is asked for when the
  * daemon starts; all else, ARM too, takes none. Commands are refused for their state, route and opcode, not for lines
  * out of range.
  *
@@ -17,6 +17,10 @@
 
 /* Middle of a DAC's codes: every code is allowed. */
 #define MIDDLE 0x8000u
+
+/* End codes of an ADC: 14 bits, two's complement. */
+#define ADC_FIRST 0x2000u
+#define ADC_LAST 0x1FFFu
 
 /* Nanoseconds: the daemon stops a vector that takes longer. */
 #define VECTOR_NS_MAX 10000000u
@@ -87,13 +91,25 @@ static void check_watchdog(uint64_t now_us)
     }
 }
 
+/* Counts results that are over range. */
+static uint32_t result_of(uint32_t code, uint32_t *beyond)
+{
+    const uint32_t upper = code >> 2, is_beyond = upper == ADC_FIRST || upper == ADC_LAST ? 1u : 0u;
+    *beyond += is_beyond;
+    return upper << RM_RESULT_CODE_SHIFT | is_beyond << RM_RESULT_OVER_RANGE_SHIFT;
+}
+
 static void multiply(uint32_t argument)
 {
     const uint32_t count = FIELD(argument, OP_MVM_VECTORS), bank = FIELD(argument, OP_MVM_BANK);
     const uint32_t words = count * RM_VECTOR_BYTES / 4u;
     const uint32_t *codes = reg(RM_WINDOW_INPUTS + bank * RM_BANK_BYTES);
     uint32_t *results = reg(RM_WINDOW_RESULTS + bank * RM_BANK_BYTES);
-    for (uint32_t i = 0; i < words; i++) results[i] = codes[i] >> 2 & 0x3FFF3FFFu;
+    uint32_t beyond = 0;
+    for (uint32_t i = 0; i < words; i++) {
+        results[i] = result_of(codes[i] & 0xFFFFu, &beyond) | result_of(codes[i] >> 16, &beyond) << 16;
+    }
+    *reg(RM_REG_OVER_RANGE_TOTAL) += beyond;
     *reg(RM_REG_VECTORS_DONE) = count;
     *reg(RM_REG_VECTORS_TOTAL) += count;
 }

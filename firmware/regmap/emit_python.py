@@ -58,7 +58,6 @@ def boards(described: list[tuple[Table, dict[str, int]]], note: str) -> str:
         name, dac = board["board"]["name"], board["dac"]
         values = {
             "name": f'"{name}"',
-            "text": f'"{board["board"]["text"]}"',
             "hash": f"0x{digest(board):08X}",
             **{key.lower(): numbers[key] for key in ("N_BL", "N_SL", "ADC_COUNT", "CLOCK_HZ")},
             "dac_span": dac["span_v"],

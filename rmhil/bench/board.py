@@ -266,7 +266,7 @@ class Board:
     def safe(self) -> None:
         """Outputs off, word lines off, DACs at rest, whatever runs or came before. Idempotent, always allowed.
 
-        Where the link is broken, over a new one.
+        Where the link is broken, over a new one; the board must then be opened again.
 
         Raises:
             BoardOutputsUnknownError: nobody answered that it is so.
@@ -289,7 +289,7 @@ class Board:
 
     def _require_open(self, action: str) -> None:
         if self._session.left:
-            raise BoardLinkClosedError(f"{action}: nothing was sent, the board was closed")
+            raise BoardLinkClosedError(f"{action}: nothing was sent, the link is closed; open the board again")
 
     def _require_cell(self, action: str) -> None:
         self._require_armed(action)

@@ -24,7 +24,7 @@ class BoardDescription:
     """One board description.
 
     Attributes:
-        name, text: of the board.
+        name: of the board.
         hash: first 32 bits of the description's SHA-256; the board has it in a register.
         n_bl, n_sl: lines.
         adc_count: ADCs; the TIAs of a bank share them.
@@ -38,7 +38,6 @@ class BoardDescription:
     """
 
     name: str
-    text: str
     hash: int
     n_bl: int
     n_sl: int

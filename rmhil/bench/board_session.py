@@ -151,6 +151,7 @@ class BoardSession:
                 logger.warning("{}: switching off failed ({}); asking over a new link", self._url, error)
                 self.link.close()
                 self._look_over_a_new_link()
+                self.left = True
 
     def _look_over_a_new_link(self) -> None:
         """A session begins with all outputs off."""

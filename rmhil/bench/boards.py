@@ -9,7 +9,6 @@ from rmhil.bench.board_description import BoardDescription
 BOARDS: Final = {
     "adc64": BoardDescription(
         name="adc64",
-        text="8 DAC80508 on 8 SPI lanes, 64 TIAs, 64 ADS8324, 128 x 128 lines in banks of 64",
         hash=0xDE38D8EF,
         n_bl=128,
         n_sl=128,
@@ -24,7 +23,6 @@ BOARDS: Final = {
     ),
     "adc8": BoardDescription(
         name="adc8",
-        text="8 DAC80508 on 8 SPI lanes, 64 TIAs, 8 ADS8324 behind one CD4051B each, 128 x 128 lines in banks of 64",
         hash=0x8314C08E,
         n_bl=128,
         n_sl=128,

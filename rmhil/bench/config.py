@@ -281,6 +281,7 @@ class BenchConfig(_Table):
     def _fits_together(self) -> Self:
         for text in (*self._beyond_limits(), *self._beyond_board()):
             raise ValueError(text)
+        BOARDS[self.board.description].check_wiring(self.wiring)
         return self
 
     def _beyond_limits(self) -> list[str]:

@@ -54,7 +54,7 @@ def init(
     if file.exists():
         raise ConfigError(f"{file} is there already; it is not overwritten. Name another file, or move it away")
     answers = _Answers(ask)
-    content = {
+    content: dict[str, dict[str, Any]] = {
         "analyser": {
             "resource": answers.text("VISA name of the analyser", resource, "GPIB0::17::INSTR"),
             "library": answers.text("VISA library", library, "@py"),
@@ -101,7 +101,7 @@ class _Answers:
         return int(typer.prompt(question, default=default, type=int, err=True))
 
 
-def _write(file: Path, content: dict[str, Any]) -> None:
+def _write(file: Path, content: dict[str, dict[str, Any]]) -> None:
     from rmhil.bench.boards import BOARDS
     from rmhil.bench.config import bench_config
     from rmhil.bench.config_text import config_text

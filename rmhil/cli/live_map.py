@@ -32,6 +32,9 @@ _COLOURS: Final = ("#fde725", "#5ec962", "#21918c", "#3b528b", "#440154", "#d55e
 
 _FAILURES: Final = (Outcome.STUCK, Outcome.OUT_OF_PULSES, Outcome.COMPLIANCE, Outcome.FORM_FAILED)
 
+_CELLS_A_FAILURE: Final = 16
+"""Cells of a block among which one failure makes the block look failed (ours)."""
+
 _WIDEST: Final = 128
 _TEXT_LINES: Final = 6
 """Columns of the map at most, and lines of the terminal that are left for text."""
@@ -156,7 +159,8 @@ def _clock(seconds: Seconds) -> str:
 def in_blocks(marks: Ints, columns: int, rows: int) -> tuple[Ints, tuple[int, int]]:
     """A map of marks small enough for the terminal, and how many cells (BLs, SLs) each of its blocks stands for.
 
-    A block is in tolerance only if all of its cells are; it has failed, or waits, if at least half of them do.
+    A block is in tolerance only if all of its cells are. It waits if at least half of them do, and has failed if at
+    least a sixteenth of them have, so that a single failure is seen in blocks of up to 4 x 4 cells.
 
     Args:
         marks: what each cell is, shape (n_bl, n_sl).
@@ -172,9 +176,9 @@ def in_blocks(marks: Ints, columns: int, rows: int) -> tuple[Ints, tuple[int, in
     asked = (cells != LEFT_ALONE).sum(axis=2)
     judged = cells <= BEYOND
     mean = np.where(judged, cells, 0).sum(axis=2) / np.maximum(judged.sum(axis=2), 1)
-    half = np.maximum((asked + 1) // 2, 1)
+    failed, waiting = (cells == FAILED).sum(axis=2), (cells == WAITING).sum(axis=2)
     blocks = np.select(
-        [asked == 0, (cells == FAILED).sum(axis=2) >= half, (cells == WAITING).sum(axis=2) >= half],
+        [asked == 0, failed * _CELLS_A_FAILURE >= np.maximum(asked, 1), waiting * 2 >= asked],
         [LEFT_ALONE, FAILED, WAITING],
         default=np.ceil(mean).astype(np.int64),
     )

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from rmhil.cli.cell_choice import CellChoice, load_target
-from rmhil.errors import ConfigError, ResumeError
+from rmhil.errors import ConfigError
 from rmhil.plain import plain
 from rmhil.recording import resumable_job
 from rmhil.store import Run
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rmhil.backend import Floats
     from rmhil.cli.session import Session
     from rmhil.crossbar import Crossbar
-    from rmhil.journal import Job
 
 KIND = "program"
 """Of the job in a journal."""
@@ -63,13 +62,13 @@ class ProgramJob:
             RunDirectoryError: there is no such run, or its journal is damaged.
         """
         run = Run.open(which, out)
-        detail = resumable_job(run, KIND).detail
-        if missing := [name for name in (*typed, _LINES) if name not in detail]:
-            raise ResumeError(f"{run.path}: the job is damaged in the journal: {', '.join(missing)} missing")
-        stored, content = {name: detail[name] for name in typed}, detail.get(_KNOWLEDGE)
+        job = resumable_job(run, KIND)
+        stored, content = {name: job.detail.get(name) for name in typed}, job.detail.get(_KNOWLEDGE)
         for name, now in typed.items():
             if name not in ("target", "population") and _is_typed(ctx, name) and plain(now) != stored[name]:
                 raise _other(name, now, stored[name])
+        if job.target is None:  # it ended before it had driven anything: its options say all there is
+            return cls.of_options(stored | {"population": stored["population"] and Path(stored["population"])})
         knowledge = None if content is None else Population.model_validate(content)
         again = typed["population"]
         if again is not None and Population.load(again) != knowledge:
@@ -96,13 +95,14 @@ class ProgramJob:
         Raises:
             RmhilError: they do not fit, or are not those of the job that is gone on with; nothing was driven.
         """
-        if work.resumed is None:
+        if work.resumed is None or work.resumed.target is None:
             crossbar, wanted = self._from_options(work)
             lines = {"arrays": crossbar.arrays, "bl": crossbar.bl, "sl": crossbar.sl}
             content = None if self.knowledge is None else self.knowledge.model_dump(by_alias=True)
             work.run.journal.describe_job(work.job, {_LINES: lines, _KNOWLEDGE: content}, wanted)
             return crossbar, wanted
-        return _from_journal(work, work.resumed)
+        lines = work.resumed.detail[_LINES]
+        return work.crossbar().region(lines["bl"], lines["sl"], lines["arrays"]), work.resumed.target
 
     def check_target(self, target: str, work: Session, wanted: Floats) -> None:
         """Refuse a target that is typed again and says something else than the job that is gone on with.
@@ -125,14 +125,6 @@ class ProgramJob:
         wanted = choice.target(load_target(self.typed["target"]), work.crossbar(), crossbar, named)
         crossbar.check_target(wanted, self.typed["tolerance"])
         return crossbar, wanted
-
-
-def _from_journal(work: Session, begun: Job) -> tuple[Crossbar, Floats]:
-    lines = begun.detail[_LINES]
-    crossbar = work.crossbar().region(lines["bl"], lines["sl"], lines["arrays"])
-    if begun.target is None:
-        raise ResumeError(f"job {begun.id} has no target in the journal")
-    return crossbar, begun.target
 
 
 def _knowledge(policy: str, pilot: int | None, population: Path | None) -> Population | None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
 
-from rmhil.backend import Cells, Floats, Pulses, Read, Readings
+from rmhil.backend import Cells, Floats, Ints, Pulses, Read, Readings, Status
 from rmhil.journal.columns import Column, floats, packed, whole
 
 JobStatus: TypeAlias = Literal["running", "complete", "interrupted", "failed"]
@@ -123,6 +123,40 @@ class Transaction:
             readings=_readings(row[17:23], count) if fate is Fate.DONE else None,
         )
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drive:
+    """What a transaction did to the wear of its cells: int64 arrays, one element a cell.
+
+    Attributes:
+        cells: that were pulsed, or may have been.
+        operation: `Operation` codes.
+        unsure: 1 where nobody knows whether the pulse was given, 0 where it was.
+    """
+
+    cells: Cells
+    operation: Ints
+    unsure: Ints
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Self:
+        """From the columns `DRIVE_COLUMNS`.
+
+        Raises:
+            ValueError: they hold no drive.
+        """
+        count, *cells, operation, fate, pulse_status = row
+        done = Fate(fate) is Fate.DONE
+        unsure = whole(pulse_status, count) == Status.UNCERTAIN if done else np.ones(count, dtype=bool)
+        return cls(
+            cells=Cells(*(whole(column, count) for column in cells)),
+            operation=whole(operation, count),
+            unsure=unsure.astype(np.int64),
+        )
+
+
+DRIVE_COLUMNS: Final = "cells, array_number, bl, sl, operation, fate, pulse_status"
+"""Of the view `history`, in the order that `Drive.of_row` takes."""
 
 TRANSACTION_COLUMNS: Final = (
     "id, job, time, kind, cells, array_number, bl, sl, operation, amplitude_v, width_s, gate_voltage_v, compliance_a, "

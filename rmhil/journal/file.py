@@ -40,6 +40,9 @@ CREATE VIEW IF NOT EXISTS history AS
 _BUSY: Final = 10.0
 """s to wait for another process that writes (only ever `info` or a history beside a run, which read)."""
 
+_LOG_PAGES: Final = 8192
+"""Pages of 4 kB after which the write-ahead log is copied into the file, which waits for the disk twice: 32 MB."""
+
 
 class JournalFile:
     """One SQLite file, opened when it is first written to.
@@ -117,6 +120,7 @@ class JournalFile:
             connection = sqlite3.connect(self.path, timeout=_BUSY)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
                 connection.execute("PRAGMA synchronous = FULL")
                 self._flushing = True
                 if self._check_version(connection) < SCHEMA_VERSION:

@@ -15,7 +15,9 @@ import numpy as np
 
 from rmhil.backend import Cells, Floats, Pulses, Read, Readings
 from rmhil.journal.entries import (
+    DRIVE_COLUMNS,
     TRANSACTION_COLUMNS,
+    Drive,
     Fate,
     Job,
     JobStatus,
@@ -49,8 +51,8 @@ class Journal:
         path: the file; it is made when something is first written.
 
     Attributes:
-        durable: whether what must survive a power cut waits for the disk. Where the cells live in this machine and would
-            be lost with it, waiting protects nothing.
+        durable: whether what must survive a power cut waits for the disk. Where the cells live in this machine and
+            would be lost with it, waiting protects nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -127,7 +129,7 @@ class Journal:
 
     # Transactions -------------------------------------------------------------------------------
 
-    def write_intents(self, job: int, kind: Kind, intents: Sequence[Intent], flushed: bool = True) -> list[int]:
+    def write_intents(self, job: int, kind: Kind, intents: Sequence[Intent]) -> list[int]:
         """Commit what is about to be driven, and return its numbers.
 
         Args:
@@ -187,6 +189,21 @@ class Journal:
         """
         query = f"SELECT {TRANSACTION_COLUMNS} FROM history WHERE id > ? AND (? IS NULL OR job = ?) ORDER BY id"
         return self._read(query, Transaction.of_row, (after, job, job))
+
+    def drives(self, after: int = 0) -> Iterator[Drive]:
+        """What wore the cells, in order: pulses that were given or may have been, and nothing of what was refused.
+
+        Args:
+            after: number of the transaction after which to begin.
+
+        Raises:
+            RunDirectoryError: the file is damaged, or cannot be read.
+        """
+        query = (
+            f"SELECT {DRIVE_COLUMNS} FROM history WHERE id > ? AND operation IS NOT NULL AND fate != 'refused' "
+            "ORDER BY id"
+        )
+        return self._read(query, Drive.of_row, (after,))
 
     def pulsed_after(self, job: int) -> int | None:
         """The first job that pulsed cells after the last transaction of another one; None if none has.

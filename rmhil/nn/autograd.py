@@ -14,7 +14,7 @@ class Product(NamedTuple):
     Attributes:
         outputs: shape `(groups, batch, n_out)`.
         clipped: bool, shape `(groups, batch, n_in)`: inputs beyond the fixed range; None: there were none.
-        over_range: bool, shape of `outputs`: sums with a current that left its range; None: there were none.
+        over_range: bool, shape of `outputs`: sums with a current at the end of its range; None: there were none.
     """
 
     outputs: torch.Tensor
@@ -26,7 +26,7 @@ Forward = Callable[[torch.Tensor], Product]
 
 
 class _ArrayProduct(torch.autograd.Function):
-    """y = forward(x); dx = dy @ measured weights, zero where x was clipped or y left its range."""
+    """y = forward(x); dx = dy @ measured weights, zero where x was clipped or y over range."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, measured: torch.Tensor, forward: Forward) -> torch.Tensor:  # noqa: ANN401

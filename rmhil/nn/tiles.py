@@ -48,7 +48,7 @@ class Drive(NamedTuple):
 
     Attributes:
         outputs: shape `(groups, batch, n_out)`.
-        over_range: bool, same shape: a current in this sum left the converter's range. None: no current did.
+        over_range: bool, same shape: a current in this sum reached the end of its range. None: no current did.
     """
 
     outputs: torch.Tensor

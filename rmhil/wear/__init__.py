@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rmhil.wear.file import WearBudget, WearCounts, WearFile
+from rmhil.wear.counts import WearBudget, WearCounts
+from rmhil.wear.file import WearFile
 from rmhil.wear.guard import WearGuard
 from rmhil.wear.place import chip_file, chip_file_of
 

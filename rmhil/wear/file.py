@@ -10,7 +10,6 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -18,31 +17,19 @@ from typing import Final, Self
 import numpy as np
 from loguru import logger
 
-from rmhil.backend import Cells, Ints, Operation, Status
-from rmhil.errors import OutOfRangeError, RunDirectoryError, WearFileError
-from rmhil.journal.entries import Fate, Transaction
+from rmhil.backend import Cells
+from rmhil.errors import RunDirectoryError, WearFileError
 from rmhil.journal.journal import Journal
 from rmhil.owner_lock import Owner
 from rmhil.run_lock import LOCK_NAME
 from rmhil.run_record import JOURNAL_NAME
+from rmhil.wear.counts import WearBudget, WearCounts, worn
 
 VERSION: Final = 1
 """`PRAGMA user_version` of the file."""
 
-CYCLES: Final = 30_000
-"""SET/RESET cycles that the cells are shown to stand (arXiv 2601.10037)."""
-
-WARN_SHARE: Final = 0.8
-"""1: share of the budget from which a warning is given (estimate: leaves time to move the weights elsewhere)."""
-
-PULSES_A_CYCLE: Final = 2
-"""1: a SET and a RESET. A gentle pulse of write-verify is counted as a whole one, which errs on the safe side."""
-
 _BUSY: Final = 30.0
 """s to wait for another process that takes its journal in."""
-
-_BATCH: Final = 1 << 18
-"""Pulses of cells that are summed at once: some 10 MB."""
 
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -62,57 +49,6 @@ INSERT INTO wear VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
 """
 
 _COUNTS: Final = "SELECT array_number, bl, sl, form_pulses, set_pulses, reset_pulses, maybe_applied FROM wear"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WearBudget:
-    """How much a cell may be written.
-
-    Attributes:
-        cycles: SET/RESET cycles; a pulse beyond them is refused.
-        warn_share: 1, share of them from which a warning is given.
-    """
-
-    cycles: int = CYCLES
-    warn_share: float = WARN_SHARE
-
-    def __post_init__(self) -> None:
-        if not self.cycles >= 1:
-            raise OutOfRangeError("wear budget", self.cycles, 1, np.inf, "cycles")
-        if not 0.0 < self.warn_share <= 1.0:  # written this way, NaN fails too
-            raise OutOfRangeError("warn_share", self.warn_share, 0.0, 1.0, "of the budget")
-
-    @property
-    def pulses(self) -> int:
-        """SET and RESET pulses that a cell may have in all."""
-        return self.cycles * PULSES_A_CYCLE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WearCounts:
-    """Pulses of the cells that have had any: int64 arrays, one element a cell.
-
-    Attributes:
-        cells: the cells.
-        form, set, reset: pulses of each kind, those that may have been applied included.
-        maybe: how many of them may have been applied: nobody knows.
-    """
-
-    cells: Cells
-    form: Ints
-    set: Ints
-    reset: Ints
-    maybe: Ints
-
-    @property
-    def pulses(self) -> Ints:
-        """SET and RESET pulses of each cell."""
-        return self.set + self.reset
-
-    @property
-    def cycles(self) -> Ints:
-        """SET/RESET cycles that they come to, rounded up."""
-        return -(-self.pulses // PULSES_A_CYCLE)
 
 
 class WearFile:
@@ -256,7 +192,7 @@ class WearFile:
             (taken_to,) = self._connection.execute("SELECT taken_to FROM journals WHERE id = ?", (name,)).fetchone()
             if taken_to >= last and not settled:
                 return
-            for rows in _worn(journal.transactions(after=taken_to)):
+            for rows in worn(journal.drives(after=taken_to)):
                 self._connection.executemany(_ADD, rows)
             self._connection.execute(
                 "UPDATE journals SET taken_to = ?, settled = ? WHERE id = ?", (max(last, taken_to), settled, name)
@@ -363,35 +299,6 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if version != VERSION or not {"meta", "journals", "wear"} <= tables:
         raise sqlite3.DatabaseError("it is no chip file")
-
-
-def _worn(transactions: Iterable[Transaction]) -> Iterator[list[tuple[int, ...]]]:
-    """Rows to add, a batch after the other: the cell; FORM, SET and RESET pulses; those that may have been applied."""
-    batch: list[Ints] = []
-    for done in transactions:
-        if done.pulses is not None and done.fate is not Fate.REFUSED:
-            batch.append(np.stack([*done.cells.index, done.pulses.operation, _unsure(done)]))
-        if sum(part.shape[1] for part in batch) >= _BATCH:
-            yield _summed(batch)
-            batch.clear()
-    if batch:
-        yield _summed(batch)
-
-
-def _unsure(done: Transaction) -> Ints:
-    """1 where a pulse may have been applied, 0 where it was."""
-    if done.readings is None:
-        return np.ones(len(done.cells), dtype=np.int64)
-    return np.asarray(done.readings.pulse_status == Status.UNCERTAIN, dtype=np.int64)
-
-
-def _summed(batch: list[Ints]) -> list[tuple[int, ...]]:
-    array, bl, sl, operation, unsure = np.concatenate(batch, axis=1)
-    cells, which = np.unique(np.stack([array, bl, sl]), axis=1, return_inverse=True)
-    counts = np.zeros((len(Operation) + 1, cells.shape[1]), dtype=np.int64)
-    np.add.at(counts, (operation, which.reshape(-1)), 1)
-    np.add.at(counts[-1], which.reshape(-1), unsure)
-    return [tuple(row) for row in np.concatenate([cells, counts]).T.tolist()]
 
 
 def _is_at_work(run: Path) -> bool:

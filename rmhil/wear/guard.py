@@ -7,7 +7,7 @@ from loguru import logger
 
 from rmhil.backend import Cells, Operation, Pulses
 from rmhil.errors import WearError
-from rmhil.wear.file import PULSES_A_CYCLE, WearBudget, WearCounts
+from rmhil.wear.counts import PULSES_A_CYCLE, WearBudget, WearCounts
 
 
 class WearGuard:
@@ -26,6 +26,7 @@ class WearGuard:
         self._pulses[counts.cells.index] = counts.pulses
         self._budget = budget
         self._warned = False
+        self._most = int(counts.pulses.max(initial=0))  # no cell has had more, so that most pulses need no look
 
     def refuse_worn(self, cells: Cells, pulses: Pulses) -> None:
         """Refuse SET and RESET pulses of cells that have had their budget; forming is not counted.
@@ -33,6 +34,8 @@ class WearGuard:
         Raises:
             WearError: nothing was driven.
         """
+        if self._most < self._budget.pulses:
+            return
         had = self._pulses[cells.index]
         spent = (had >= self._budget.pulses) & (pulses.operation != Operation.FORM)
         if spent.any():
@@ -43,8 +46,12 @@ class WearGuard:
     def count(self, cells: Cells, pulses: Pulses) -> None:
         """Take note that the cells were pulsed, or may have been."""
         self._pulses[cells.index] += pulses.operation != Operation.FORM
-        if not self._warned:
-            self._warn(cells)
+        self._most += 1
+        near = self._budget.warn_share * self._budget.pulses
+        if self._most >= near:
+            self._most = int(self._pulses.max())
+            if self._most >= near and not self._warned:
+                self._warn(cells)
 
     def _warn(self, cells: Cells) -> None:
         near = self._pulses[cells.index] >= self._budget.warn_share * self._budget.pulses

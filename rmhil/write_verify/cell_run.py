@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from rmhil.errors import nothing_was_driven
 from rmhil.ledger import Ledger
 from rmhil.program_report import Outcome, Progress
 from rmhil.units import Seconds
+from rmhil.write_verify.order import visiting_order
 from rmhil.write_verify.policy import AnyPolicy, Mask, PerCell, Verdict
 from rmhil.write_verify.ramps import Ramp
 
@@ -80,9 +82,11 @@ class CellRun:
         self.resting[:] = False
 
     def chunks(self, chosen: Chosen | None = None) -> Iterator[Chosen]:
-        """Cells (None: all) in groups that the backend can take at once."""
+        """Cells (None: all) in groups that the backend can take at once, in an order that switches few lines."""
         wanted = np.arange(len(self.cells), dtype=np.int64) if chosen is None else chosen
         size = self.spec.cells_at_once or max(1, len(wanted))
+        if size < len(wanted):
+            wanted = wanted[visiting_order(self.cells[wanted])]
         for first in range(0, len(wanted), size):
             yield wanted[first : first + size]
 
@@ -118,7 +122,14 @@ class CellRun:
             done = resting + int(np.count_nonzero(self.outcome != Outcome.UNFINISHED))
             self._done = max(self._done, done)  # a cell that has rested may have to be written again
             text = f"{self._text}, {resting:,} resting" if resting else self._text
-            self._progress(self._done, len(self.cells), text)
+            self._progress(self._done, len(self.cells), f"{text}{self._pace()}")
+
+    def _pace(self) -> str:
+        """Time on the backend's clock, gone and to go, where cells are taken in turns; otherwise nothing."""
+        if self.spec.cells_at_once is None or not self._done:
+            return ""
+        left = self.seconds / self._done * (len(self.cells) - self._done)
+        return f", array time {_clock(self.seconds)}, {_clock(left)} to go"
 
     def rest(self, chosen: Chosen) -> None:
         """Say that some cells are good for now; their outcome stays open."""
@@ -146,6 +157,10 @@ class CellRun:
 
 Watch = Callable[[CellRun], None]
 """Shown the record whenever progress is told; an exception raised here ends the call."""
+
+
+def _clock(seconds: Seconds) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 def drive(

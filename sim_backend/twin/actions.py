@@ -17,7 +17,7 @@ from sim_backend.b1500a.faults import Fault, FaultKind
 from sim_backend.twin.bench_room import BenchRoom
 from sim_backend.twin.build import Libraries
 from sim_backend.twin.control import Action
-from sim_backend.twin.settings import TwinSettings, twin_settings
+from sim_backend.twin.settings import TwinSettings
 
 
 class Bench:
@@ -30,7 +30,7 @@ class Bench:
     """
 
     def __init__(self, settings: TwinSettings, libraries: Libraries, stop: Callable[[], None]) -> None:
-        self._libraries, self._stop = libraries, stop
+        self._stop = stop
         self._changing = threading.Lock()
         self.room = BenchRoom(settings, libraries)
         self.room.start()
@@ -70,21 +70,14 @@ class Bench:
     def _facts(self) -> dict[str, Any]:
         return self.room.facts()
 
-    def _renew(self, array: dict[str, Any], analyser_ideal: bool | None) -> dict[str, Any]:
-        """Another chip, and board and analyser switched off and on again; at the same ports."""
-        before = self.room.settings
-        ports = self.room.analyser.ports
-        board_port = int(self.room.board_url.rpartition(":")[2]) if before.board == "tcp" else 0
-        settings = twin_settings({"topology": before.topology} | array).model_copy(
-            update={
-                "analyser_ideal": analyser_ideal,
-                "board": before.board,
-                "board_port": board_port,
-                "socket_port": ports.socket,
-                "hislip_port": ports.hislip,
-            }
-        )
-        following = BenchRoom(settings, self._libraries)  # settings that make no sense end here
+    def _renew(self, settings: dict[str, Any], libraries: dict[str, str]) -> dict[str, Any]:
+        """Another bench in place of this one, at the same ports."""
+        before, ports = self.room.settings, self.room.analyser.ports
+        kept: dict[str, Any] = {"socket_port": ports.socket, "hislip_port": ports.hislip}
+        if settings["board"] == before.board == "tcp":
+            kept["board_port"] = int(self.room.board_url.rpartition(":")[2])
+        chosen = TwinSettings.model_validate(before.model_dump(mode="json") | {"wave_file": None} | settings | kept)
+        following = BenchRoom(chosen, Libraries.at(libraries))  # settings that make no sense end here
         with self._changing:
             self.room.stop()
             self.room = following

@@ -1,19 +1,18 @@
 """The target `twin`: `rmhil.bench.backend.BenchBackend`, unchanged, on the instruments of a twin's process.
 
-    with rmhil.open_backend("twin", seed=7) as backend: ...                  # starts one, and ends it
-    with rmhil.open_backend("twin", twin="twin://127.0.0.1:40001/..") as backend: ...   # one that runs, and goes on
-    with rmhil.open_backend("twin", config="twin.toml") as backend: ...      # the same, as its file has it
+with rmhil.open_backend("twin", seed=7) as backend: ...                  # starts one, and ends it
+with rmhil.open_backend("twin", twin="twin://127.0.0.1:40001/..") as backend: ...   # one that runs, and goes on
+with rmhil.open_backend("twin", config="twin.toml") as backend: ...      # the same, as its file has it
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rmhil.bench.backend import BenchBackend, ChipBench
 from rmhil.bench.config import BenchConfig, bench_config, load_bench_config
-from rmhil.errors import BackendClosedError, ConfigError
+from rmhil.errors import ConfigError
 from sim_backend.twin import pool
 from sim_backend.twin.client import Twin, attach_twin
 
@@ -95,13 +94,12 @@ class StartedTwinBackend(BenchBackend):
 def twin_config(twin: Twin) -> BenchConfig:
     """The configuration of a running twin: what `rmhil bench init` would write for it."""
     facts, limits = twin.facts, twin.limits
-    array = hashlib.sha256(twin.url.encode()).hexdigest()[:8]  # the token in it is another one for every process
     return bench_config(
         {
             "analyser": {"resource": twin.analyser, "channels": dict(twin.channels)},
             "board": {"url": twin.board_url, "description": twin.topology},
             "array": {
-                "chip": f"twin-{array}",
+                "chip": f"twin-{facts['array_id']}",
                 "n_bl": facts["n_bl"],
                 "n_sl": facts["n_sl"],
                 "conductance_min_siemens": facts["conductance_min"],
@@ -140,7 +138,9 @@ def _without_fixed(options: dict[str, Any]) -> dict[str, Any]:
     """
     for name, only in _FIXED.items():
         if options.get(name, only) != only:
-            raise ConfigError(f"twin: {name} = {options[name]!r}, allowed {only}: it is one array, written cell by cell")
+            raise ConfigError(
+                f"twin: {name} = {options[name]!r}, allowed {only}: it is one array, written cell by cell"
+            )
     return {name: value for name, value in options.items() if name not in _FIXED}
 
 

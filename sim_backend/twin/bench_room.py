@@ -24,16 +24,32 @@ from sim_backend.twin.board_room import BoardRoom
 from sim_backend.twin.build import Libraries
 from sim_backend.twin.chip_room import ChipRoom
 from sim_backend.twin.lines import Bonds, Joints, Selected
+from sim_backend.twin.products import ArrayProducts
 from sim_backend.twin.records import AnalyserOutput, TwinRecords
 from sim_backend.twin.routed_cells import RoutedCells
 from sim_backend.twin.settings import CHANNELS, LOOPBACK, TwinSettings
 
 
 class PromptEngine(Engine):
-    """An instrument whose time the array has seen when a message ends, for the board looks at the array as well."""
+    """An instrument whose time the array has seen when a message ends, for the board looks at the array as well.
+
+    Its own clock goes on while the board works, as all clocks do.
+
+    Args:
+        instrument: that it is.
+        products: of the board.
+        seed: as the base class.
+    """
+
+    def __init__(self, instrument: Instrument, products: ArrayProducts, *, seed: int) -> None:
+        super().__init__(instrument, seed=seed)
+        self._products, self._seen = products, products.seconds
 
     def feed(self, data: bytes, *, end: bool = False) -> None:
         """As the base class."""
+        board = self._products.seconds
+        self.instrument.clock += board - self._seen
+        self._seen = board
         super().feed(data, end=end)
         self.instrument.settle()
 
@@ -76,7 +92,9 @@ class BenchRoom:
             ideal=not config.has("read-noise") if ideal is None else ideal,
         )
         ports = Ports(settings.socket_port, settings.hislip_port)
-        return Emulator(PromptEngine(instrument, seed=config.seed), host=LOOPBACK, ports=ports, alert=ALERT)
+        return Emulator(
+            PromptEngine(instrument, self.chip.products, seed=config.seed), host=LOOPBACK, ports=ports, alert=ALERT
+        )
 
     def start(self) -> None:
         """Serve analyser and board.
@@ -127,13 +145,16 @@ class BenchRoom:
         facts: dict[str, Any] = plain(
             {
                 "topology": self.settings.topology,
-                "identity": f"{self.chip.identity}, {self.settings.topology}",
+                "board": self.settings.board,
+                "waves": self.settings.with_waves,
+                "identity": self.chip.identity,
                 "board_url": self.board_url,
                 "analyser": resources.get("HiSLIP") or resources.get("SOCKET"),
                 "analyser_socket": resources.get("SOCKET"),
                 "channels": CHANNELS,
                 "preset": config.device_preset.name,
                 "seed": config.seed,
+                "array_id": self.chip.array_id,
                 "n_bl": spec.n_bl,
                 "n_sl": spec.n_sl,
                 "conductance_min": spec.conductance_min,

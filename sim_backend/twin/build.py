@@ -13,7 +13,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -46,6 +46,16 @@ class Libraries:
 
     board: Path
     daemon: Path
+
+    @classmethod
+    def at(cls, paths: Mapping[str, str]) -> Libraries:
+        """From their paths, as `paths` gives them."""
+        return cls(Path(paths["board"]), Path(paths["daemon"]))
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """By name, as JSON takes them."""
+        return {"board": str(self.board), "daemon": str(self.daemon)}
 
 
 def firmware_folder() -> Path:
@@ -129,7 +139,7 @@ def _make(sources: Path, target: Path, *goals: str, **variables: str) -> None:
     with _alone(target.with_name(target.name + ".lock")):
         if target.is_dir():
             return
-        logger.info("building {} from {}, once; this takes some 20 s", target.name, sources)
+        logger.info("building {} from {}, once; this takes about a minute", target.name, sources)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=target.name + ".") as scratch:
             out = Path(scratch) / "out"
             settings = [f"{name}={value or out}" for name, value in variables.items()]

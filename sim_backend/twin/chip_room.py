@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from threading import RLock
@@ -17,6 +18,7 @@ from rmhil.bench.board_map import VECTOR_LINES
 from rmhil.bench.line_order import board_lines
 from rmhil.checks import check_wiring
 from rmhil.errors import OutOfRangeError
+from rmhil.wiring import Wiring
 from sim_backend.backend import array_spec
 from sim_backend.chip import Chip
 from sim_backend.config import SimConfig, check_same_chip, load_config
@@ -35,6 +37,7 @@ class ChipRoom:
         options: of `SimConfig`.
 
     Attributes:
+        array_id: of this array, another one for every chip that is put in.
         lock: held by whoever uses the chip.
         spec: as the simulator would have it.
         products: what the ADCs sample.
@@ -45,6 +48,8 @@ class ChipRoom:
 
     def __init__(self, description: BoardDescription, options: Mapping[str, Any]) -> None:
         self.config = _config(description, options)
+        self.array_id = secrets.token_hex(4)
+        self._description = description
         self.spec: ArraySpec = array_spec(self.config)
         check_wiring(self.spec)
         description.check_wiring(self.config.wiring)
@@ -61,9 +66,12 @@ class ChipRoom:
 
     @property
     def identity(self) -> str:
-        """What makes the chip, for the provenance: preset, seed and every setting that is not the default."""
-        usual = self.config.model_copy(update={"dtype": "float32"})
-        return usual.provenance.removeprefix("sim(").removesuffix(")")
+        """What chip on which board: preset, seed, every setting that is not the default, and the board's name."""
+        usual: dict[str, Any] = {"dtype": "float32"}
+        if self.config.wiring.adc_count == self._description.adc_count:
+            usual["wiring"] = self.config.wiring.model_copy(update={"adc_count": Wiring().adc_count})
+        chip = self.config.model_copy(update=usual).provenance.removeprefix("sim(").removesuffix(")")
+        return f"{chip}, {self._description.name}"
 
     def save(self, path: Path) -> None:
         """Write the simulator's state file; no transaction may be under way."""

@@ -21,9 +21,11 @@ from rmhil.units import Seconds
 from rmhil.wiring import Wiring
 from sim_backend.b1500a.faults import Fault
 from sim_backend.b1500a.wire_log import Entry
+from sim_backend.twin.build import libraries
 from sim_backend.twin.protocol import ANSWER_MAX, Address, packed, raised, unpacked
 from sim_backend.twin.records import AnalyserOutput, BoardOutputs, PulseRecord, TwinRecords, Violation
 from sim_backend.twin.running import running_twins
+from sim_backend.twin.settings import twin_settings
 
 _PATIENCE: Final[Seconds] = 60.0
 """s for an answer; a renewal takes well below 1 s."""
@@ -110,20 +112,23 @@ class Twin:
 
     # The array
 
-    def renew(self, *, analyser_ideal: bool | None = None, **array: Any) -> None:  # noqa: ANN401 - as start_twin
-        """Put another chip in, board and analyser switched off and on again; they stay where they are.
+    def renew(self, **options: Any) -> None:  # noqa: ANN401 - settings of any type
+        """Put another chip in, board and analyser switched off and on again; their addresses stay.
 
         Args:
-            analyser_ideal: as `start_twin`.
-            **array: options of the array, as `start_twin`; what is not named takes its default.
+            **options: `topology`, `board` (these two stay as they are if they are left out), `analyser_ideal`, and options
+                of the array, as `start_twin`; what is not named takes its default.
 
         Raises:
+            ToolMissingError: a board of another topology must be built first, and a program is missing.
             ConfigError, OutOfRangeError: a setting makes no sense; the twin is as it was.
+            BackendUnavailableError: the other board cannot be built; the twin is as it was.
         """
-        from sim_backend.twin.settings import twin_settings
-
-        options = dict(twin_settings(array).array)
-        self.facts = self._ask("renew", array=options, analyser_ideal=analyser_ideal)
+        present = {name: self.facts[name] for name in ("topology", "board", "waves")}
+        settings = twin_settings(present | options)
+        found = libraries(settings.topology, waves=settings.with_waves)
+        changed = settings.model_dump(mode="json", include={"topology", "board", "analyser_ideal", "array"})
+        self.facts = self._ask("renew", settings=changed, libraries=found.paths)
 
     def save_state(self, path: Path) -> None:
         """Write the state of the array, in the simulator's own file format."""

@@ -99,8 +99,8 @@ def board(
     """Serve an emulated board over TCP or a pseudo-terminal.
 
     The board is the project's own: its Verilog, compiled, with models of the chips around it, the board's daemon, and
-    the simulator's array behind. Needs `verilator`, `g++`, `gcc` and `make`; the first call builds it, which takes some
-    30 s. One host at a time. The array keeps its state between hosts. Ctrl-C ends it.
+    the simulator's array behind. Needs `verilator`, `g++`, `gcc` and `make`; the first call builds it, which takes about
+    a minute. One host at a time. The array keeps its state between hosts. Ctrl-C ends it.
 
     Example: rmhil emulate board --tcp 4711 --load chip.npz
     """

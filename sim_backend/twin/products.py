@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from rmhil.backend import Floats, Ints
 from rmhil.line_solver import one_thread
+from rmhil.units import Seconds
 from sim_backend.chip import Chip
 from sim_backend.nonlinear import CellCurve, nonlinear_excess
 from sim_backend.periphery import Periphery
@@ -84,6 +85,11 @@ class ArrayProducts:
         """`forget`, and let noise be drawn from where the generator is then; the chip's lock is held."""
         self._drops_normals = True
         self.forget()
+
+    @property
+    def seconds(self) -> Seconds:
+        """S that all conversions so far have taken."""
+        return float(self.products.samples * self._wiring.adc_conversion)
 
     def catch_up(self) -> None:
         """Move the chip's clock by the conversions since the last call; whoever calls has the chip's lock."""

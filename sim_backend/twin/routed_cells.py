@@ -63,6 +63,7 @@ class RoutedCells(CellNetwork):
         self._selection: Selected | None = None
         self._rested = self._read = self._stressed = self._pulsed = False
         self._stress_step = _STRESS_STEPS
+        self._sensed: tuple[Sources, Sources] = ({}, {})
         self._pulses: deque[PulseRecord] = deque(maxlen=_PULSES_KEPT)
         self._given = 0
         self._counts = np.zeros((chip.config.n_bl, chip.config.n_sl), dtype=np.int64)
@@ -90,11 +91,22 @@ class RoutedCells(CellNetwork):
             self._products.catch_up()
             if not self._stressed:
                 self._read = self._selection is not None
-                return self._without_leakage(super().solve(_kelvin(sources), integration), sources)
+                return self._without_leakage(super().solve(self._kelvin(sources), integration), sources)
             verify_step, self._step = self._step, self._stress_step
-            points = super().solve(_kelvin(sources), integration)
+            points = super().solve(self._kelvin(sources), integration)
             self._stress_step, self._step = self._step, verify_step
             return points
+
+    def _kelvin(self, sources: Sources) -> Sources:
+        """The sources without the resistance of the SMUs' leads; those that have not changed are not made anew."""
+        given, made = self._sensed
+        if sources is not given:
+            made = {
+                channel: replace(source, series=source.series - FORCE_RESISTANCE) if channel < _SMUS else source
+                for channel, source in sources.items()
+            }
+            self._sensed = sources, made
+        return made
 
     def _without_leakage(self, points: dict[int, Point], sources: Sources) -> dict[int, Point]:
         """What leaks into the BL does not come from its source."""
@@ -109,7 +121,7 @@ class RoutedCells(CellNetwork):
         with self._lock:
             self._products.catch_up()
             self._stressed = False
-            super().elapse(_kelvin(sources), seconds)
+            super().elapse(self._kelvin(sources), seconds)
             self._products.age()
 
     def is_biased(self, sources: Sources) -> bool:
@@ -187,14 +199,6 @@ class RoutedCells(CellNetwork):
         """int64, (n_bl, n_sl): pulses and sweeps that have begun at each cell."""
         with self._lock:
             return self._counts.copy()
-
-
-def _kelvin(sources: Sources) -> dict[int, Source]:
-    """The sources without the resistance of the SMUs' leads."""
-    return {
-        channel: replace(source, series=source.series - FORCE_RESISTANCE) if channel < _SMUS else source
-        for channel, source in sources.items()
-    }
 
 
 def _level(voltage: Volts, gate: Volts, limit: Amperes, seconds: Seconds, series: torch.Tensor) -> Bias:

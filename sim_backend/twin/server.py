@@ -81,7 +81,7 @@ def main() -> int:
         logger.add(Path(given["log"]), level="DEBUG")
         logger.enable("sim_backend")
         logger.enable("rmhil")
-    libraries = Libraries(*(Path(given["libraries"][name]) for name in ("board", "daemon")))
+    libraries = Libraries.at(given["libraries"])
     try:
         with serving(TwinSettings.model_validate(given["settings"]), libraries) as served:
             _end_when_asked(served.ended)

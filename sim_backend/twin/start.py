@@ -99,7 +99,7 @@ def _first_answer(
 ) -> dict[str, Any]:
     given = {
         "settings": settings.model_dump(mode="json"),
-        "libraries": {"board": str(found.board), "daemon": str(found.daemon)},
+        "libraries": found.paths,
         "log": None if log is None else str(log.absolute()),
     }
     assert process.stdin is not None

@@ -63,7 +63,7 @@ def test_steps_without_a_sensed_line_are_left_out(board: Board) -> None:
     assert board.read("CONVERSIONS_TOTAL") == 3 * (1 if adcs == 64 else 2)
 
 
-def test_a_full_scale_code_is_flagged_and_counted(board: Board) -> None:
+def test_an_end_code_is_flagged_and_counted(board: Board) -> None:
     inputs = np.zeros(64)
     inputs[[3, 4, 5, 6, 7]] = [8190.4, 8190.6, -8191.4, -8192.0, 1e6]
     board.arm()

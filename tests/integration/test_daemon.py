@@ -27,7 +27,7 @@ from rmhil.bench.link_errors import (
     RequestTimedOutError,
 )
 from rmhil.bench.messages import Capability, Command, Read, Reason, Wait, Write
-from tests.daemons import FIRMWARE, Daemon, build_daemon, open_when_free, require, running
+from tests.daemons import FIRMWARE, Daemon, build_daemon, open_when_free, require, results_of_memory, running
 
 CLOCK_HZ = 100_000_000
 """1/s: clock of the board on memory."""
@@ -96,7 +96,7 @@ def test_registers_commands_and_vectors_go_there_and_back(build: str, way: str, 
         link.run_commands([ROUTE_MVM])
         for count in (1, 31, 32, 257, 1500):
             vectors = rng.integers(0, 1 << 16, (count, 64), dtype=np.uint16)
-            np.testing.assert_array_equal(link.run_vectors(vectors), vectors >> 2)
+            np.testing.assert_array_equal(link.run_vectors(vectors), results_of_memory(vectors))
         (done,) = link.transact([Read(REGISTERS["VECTORS_TOTAL"])])
         assert done == 1 + 31 + 32 + 257 + 1500
         assert link.counters().bad_frames == 0
@@ -111,7 +111,7 @@ def test_batches_under_way_together_keep_their_results_apart(daemon: Daemon, way
         batches = [rng.integers(0, 1 << 16, (600, 64), dtype=np.uint16) for _ in range(3)]
         pending = [link.submit_vectors(batch) for batch in batches]
         for batch, results in reversed(list(zip(batches, pending, strict=True))):
-            np.testing.assert_array_equal(results.result(), batch >> 2)
+            np.testing.assert_array_equal(results.result(), results_of_memory(batch))
 
 
 def test_a_command_that_the_board_refuses_stops_there_and_says_where(daemon: Daemon) -> None:

@@ -20,7 +20,7 @@ from rmhil.bench.board_map import CONTROL_KEY, REGISTERS, Opcode, State
 from rmhil.bench.link import Link
 from rmhil.bench.link_errors import BoardLinkError, RequestRefusedError
 from rmhil.bench.messages import Command, Read, Wait, Write
-from tests.daemons import Build, Faults, build_daemon, faulty_link
+from tests.daemons import Build, Faults, build_daemon, faulty_link, results_of_memory
 
 FRAMES = 2_000
 """1: frames of a run by default, there and back; `-m long` runs `CAMPAIGN_FRAMES`."""
@@ -82,7 +82,7 @@ class Campaign:
         vectors = rng.integers(0, 1 << 16, (int(rng.integers(1, 70)), 64), dtype=np.uint16)
         pending = link.submit_vectors(vectors)
         self._pulse(link, int(rng.integers(1, 1 << 16)))
-        np.testing.assert_array_equal(pending.result(), vectors >> 2)
+        np.testing.assert_array_equal(pending.result(), results_of_memory(vectors))
         value = int(rng.integers(0, 16))
         register = REGISTERS["IRQ_ENABLE"]
         assert link.transact([Write(register, value), Read(register)]) == [value]

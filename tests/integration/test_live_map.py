@@ -114,6 +114,7 @@ def test_the_abort_key_stops_after_a_step_and_leaves_the_terminal_as_it_was(slow
     assert not kept["maybe_pulsed"].any(), "the step was finished"
 
 
+@pytest.mark.long
 def test_ctrl_c_on_a_terminal_stops_after_a_step(slow: Path) -> None:
     with on_a_terminal(slow, *PROGRAM, "--no-live") as terminal:
         terminal.until(r"programming")

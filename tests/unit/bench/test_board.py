@@ -463,7 +463,7 @@ def test_switching_off_over_a_broken_link_asks_over_a_new_one(
     links += [BoardHeldError("there", 1.0), other]
     board.safe()
     assert (link.closed, other.closed) == (True, True)
-    with pytest.raises(BoardNotArmedError):
+    with pytest.raises(BoardLinkClosedError, match="open the board again"):
         board.mvm(np.zeros((1, 128)))
 
 

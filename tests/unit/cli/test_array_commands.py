@@ -89,8 +89,8 @@ def test_a_new_array_is_not_taken_for_the_one_that_was_programmed(command_line: 
     kept.write_text(f"n_bl = {SIZE}\nn_sl = {SIZE}\nseed = 7\nstate = '{state.as_posix()}'\n")
     for arguments in (
         ["program", target, *command_line.small, "--json"],
-        ["read", *command_line.again],
-        ["read", "--config", kept, "--out", command_line.folder / "runs"],
+        ["read", *command_line.again, "--json"],
+        ["read", "--config", kept, "--out", command_line.folder / "runs", "--json"],
     ):
         done = CliRunner().invoke(app, [str(part) for part in arguments])
         assert (done.exit_code, done.stderr) == (0, "")
@@ -152,7 +152,7 @@ def test_a_region_takes_files_of_its_own_shape(command_line: CommandLine) -> Non
     region = ("--region", "2:5,:4")
     wanted = command_line.save("part.npy", np.full((3, 4), 50e-6))
     assert command_line.json("program", wanted, *command_line.small, *region)["cells"] == 12
-    result = command_line.folder / "map"
+    result = command_line.folder / "map.npy"
     command_line("read", *command_line.again, *region, "--to", result)
     assert np.load(result).shape == (3, 4)
     kept = Run.open("latest", command_line.folder / "runs").load_map("program")

@@ -22,7 +22,7 @@ def test_a_region_names_lines_and_what_is_left_out_means_all(text: str | None, b
     assert parse_region(text, SPEC) == (bl, sl)
 
 
-@pytest.mark.parametrize("text", ["", "1,2", "0:4", "0:4,0:4,0:4", "-1:4,0:4", "0:4:2,0:4", "a:b,c:d"])
+@pytest.mark.parametrize("text", ["", "1;2", "7", "0:4", "0:4,0:4,0:4", "-1:4,0:4", "0:4:2,0:4", "a:b,c:d"])
 def test_another_form_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigError, match=r"e\.g\. 0:64,0:32"):
         parse_region(text, SPEC)

@@ -30,9 +30,10 @@ def test_a_block_is_in_tolerance_only_if_all_of_its_cells_are() -> None:
     assert block(WITHIN, BEYOND, BEYOND) == 3
 
 
-def test_half_of_the_cells_asked_for_decide_whether_a_block_failed_or_waits() -> None:
-    assert block(FAILED, WITHIN) == FAILED
-    assert block(FAILED, WITHIN, WITHIN) == WITHIN
+def test_a_single_failure_is_seen_and_half_of_the_cells_decide_whether_a_block_waits() -> None:
+    assert block(FAILED, *[WITHIN] * 15) == FAILED
+    assert block(FAILED, *[WITHIN] * 16) == WITHIN
+    assert block(WAITING, WITHIN, WITHIN) == WITHIN
     assert block(WAITING, WAITING, WITHIN) == WAITING
     assert block(FAILED, LEFT_ALONE, LEFT_ALONE, LEFT_ALONE) == FAILED
     assert block(LEFT_ALONE, LEFT_ALONE) == LEFT_ALONE

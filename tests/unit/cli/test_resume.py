@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from rmhil.backend import Cells, Pulses, Read, Readings
+from rmhil.journal import Journal
 from rmhil.store import Run
 from sim_backend import SimBackend
 from tests.unit.cli.conftest import SIZE, CommandLine
@@ -127,6 +128,16 @@ def test_the_target_of_the_job_is_kept_and_its_file_is_not_needed(
 ) -> None:
     target.unlink()
     assert command_line.json("program", *resume)["cells"] == SIZE**2
+
+
+def test_a_job_that_ended_before_it_drove_anything_begins_by_its_options(
+    command_line: CommandLine, target: Path, resume: tuple[object, ...]
+) -> None:
+    with patch.object(Journal, "describe_job", side_effect=KeyboardInterrupt):
+        command_line("program", target, *command_line.small, "--tolerance", 1e-6, code=INTERRUPTED)
+    resumed = command_line.json("program", *resume)
+    assert resumed["tolerance_siemens"] == 1e-6
+    assert resumed["outcomes"]["unfinished"] == 0
 
 
 def test_a_job_that_is_complete_is_not_resumed(

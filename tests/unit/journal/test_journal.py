@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from rmhil.backend import Cells, Operation, Pulses, Read, Readings
 from rmhil.errors import RunDirectoryError
 from rmhil.journal import SCHEMA_VERSION, Fate, Journal, Kind
+from rmhil.journal.file import JournalFile
 
 READ = Read(voltage=0.2, gate_voltage=5.0, averages=2)
 
@@ -170,3 +172,25 @@ def test_the_tables_can_be_read_by_others_with_plain_sql(journal: Journal) -> No
             "SELECT bl, sl, operation, amplitude_v, gate_voltage_v, conductance_siemens, fate FROM history"
         ).fetchone()
     assert row == (0, 3, Operation.SET, 2.0, 1.0, 10e-6, "done")
+
+
+@pytest.mark.parametrize(("durable", "expected"), [(True, [2, 1, 2]), (False, [1, 1, 1])])
+def test_an_intent_waits_for_the_disk_and_a_result_does_not(
+    journal: Journal, durable: bool, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FULL (2) and NORMAL (1) of SQLite's `synchronous`, on a chip and on a simulated array."""
+    journal.durable = durable
+    job, paces = journal.begin_job("program", {}), []
+    writing = JournalFile.writing
+
+    @contextmanager
+    def watched(self: JournalFile, flushed: bool = True) -> Iterator[sqlite3.Connection]:
+        with writing(self, flushed) as connection:
+            yield connection
+        paces.append(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+    monkeypatch.setattr(JournalFile, "writing", watched)
+    (number,) = journal.write_intents(job, Kind.PULSE, [(cells(1), pulses(1), READ)])
+    journal.write_result(number, readings(1))
+    journal.write_intents(job, Kind.PULSE, [(cells(1), pulses(1), READ)])
+    assert paces == expected

@@ -32,7 +32,7 @@ def drive(volts: float, **options: object) -> float:
 def convert(
     codes: list[float], dtype: str = "float64", look: bool = True, **options: object
 ) -> tuple[list[float], list[bool]]:
-    """Codes behind the ADC, and which of them are an end of the range in place of the value."""
+    """Codes behind the ADC, and which of them are an end of the range."""
     periphery = Periphery(SimConfig(dtype=dtype, **options), PERIPHERY)
     given = torch.tensor(codes, dtype=getattr(torch, dtype))
     converted, over = periphery.convert(given, torch.empty_like(given), look=look)
@@ -60,19 +60,21 @@ def test_a_converted_current_is_within_half_a_code_or_flagged(amperes: float) ->
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("look", [False, True])
-def test_a_code_is_flagged_exactly_where_the_range_ends(look: bool, dtype: str) -> None:
-    """Two's complement has one code more below zero; a tie goes to the even code, as everywhere in torch."""
-    last = 8191.5 - 2**-10
-    given = [-8192.5 - 2**-10, -8192.5, -8192.0, 0.5, last, 8191.5, 1e9]
+def test_exactly_the_end_codes_are_flagged(look: bool, dtype: str) -> None:
+    """The ADC cannot tell them from what is beyond. Two's complement has one code more below zero; a tie goes to the
+    even code, as everywhere in torch."""
+    last = 8190.5 - 2**-10
+    given = [-1e9, -8192.0, -8191.5, -8191.5 + 2**-10, 0.5, last, 8190.5, 8191.0, 8191.5, 1e9]
     codes, flags = convert(given, dtype, look)
-    assert codes == [-8192, -8192, -8192, 0, 8191, 8191, 8191]
-    assert flags == [True, False, False, False, False, True, True]
-    assert convert([-8192.5, last], dtype, look) == ([-8192, 8191], [False, False])
+    assert codes == [-8192, -8192, -8192, -8191, 0, 8190, 8190, 8191, 8191, 8191]
+    assert flags == [True, True, True, False, False, False, False, True, True, True]
+    assert convert([-8191.5 + 2**-10, 8190.5], dtype, look) == ([-8191, 8190], [False, False])
 
 
 def test_quantisation_and_range_of_the_adc_can_be_off_alone() -> None:
     given = [0.3, 9000.3]
     assert convert(given, off=("adc-quantisation",)) == ([0.3, 8191.0], [False, True])
+    assert convert([-8192.0, 8191.0], off=("adc-quantisation",)) == ([-8192.0, 8191.0], [False, False])
     assert convert(given, off=("adc-range",)) == ([0.0, 9000.0], [False, False])
     assert convert(given, off=("converters",)) == (given, [False, False])
 

@@ -1,0 +1,76 @@
+"""`rmhil emulate board` and `rmhil emulate twin`, as processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rmhil.errors import ConfigError
+from sim_backend.backend import open_backend
+from sim_backend.twin import attach_twin
+from sim_backend.twin.command import board, twin
+from tests.twins import board_of, require_twin
+
+COMMAND = (str(Path(sys.executable).with_name("rmhil")), "emulate")
+LONG = {"COLUMNS": "160"}
+
+
+def started(*options: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """The process, and what it says of itself."""
+    require_twin()
+    process = subprocess.Popen([*COMMAND, *options], stdout=-1, stderr=-1, text=True, env=os.environ | LONG)
+    assert process.stdout is not None
+    found: dict[str, str] = {}
+    for line in process.stdout:
+        name, _, value = line.strip().partition(" ")
+        found[name] = value.strip()
+        if name == "attach":
+            break
+    return process, found
+
+
+def test_an_emulated_board_serves_a_line_until_ctrl_c_and_keeps_its_array(tmp_path: Path) -> None:
+    state = tmp_path / "chip.npz"
+    process, said = started("board", "--pty", "--seed", "5", "--save", str(state))
+    with attach_twin(said["attach"]) as found, board_of(found) as host:
+        assert found.board_url == said["board"]
+        host.arm()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "stopped" in out
+    assert open_backend(state=state).config.seed == 5
+
+
+def test_an_emulated_bench_has_an_analyser_and_ends_with_sigterm() -> None:
+    process, said = started("twin", "--tcp", "0", "--hislip", "0", "--socket", "0", "--topology", "adc8")
+    with attach_twin(said["attach"]) as found:
+        assert found.analyser == said["analyser"]
+        assert found.topology == "adc8"
+        assert found.board_url == said["board"]
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 143, err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"tcp": 0, "pty": True}, "one way in"),
+        ({"topology": "adc32"}, "adc64"),
+        ({"save": Path("/nowhere/chip.npz")}, "/nowhere"),
+        ({"wave": Path("/nowhere/board.vcd")}, "/nowhere"),
+        ({"load": Path("/nowhere/chip.npz")}, "/nowhere/chip.npz"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(options: dict[str, Any], says: str) -> None:
+    require_twin()
+    for command in (board, twin):
+        with pytest.raises(ConfigError, match=says):
+            command(**({"tcp": 0} | options))
