@@ -218,9 +218,12 @@ def batch_rows(null: Sequence[Pair], board: Sequence[Pair]) -> list[dict[str, fl
 
 
 def show(
-    payload: Sequence[dict[str, Any]], stages: dict[str, dict[str, float]], batches: Sequence[dict[str, float]]
+    payload: Sequence[dict[str, Any]],
+    stages: dict[str, dict[str, float]],
+    of_board: dict[str, float],
+    batches: Sequence[dict[str, float]],
 ) -> None:
-    """Three tables on the terminal."""
+    """Four tables on the terminal."""
     table = Table("way", "codes", "vectors/s", "us a vector", f"{GOAL:,.0f}/s")
     for row in payload:
         reached = "reached" if row["vectors_per_s"] >= GOAL else "missed"
@@ -230,6 +233,10 @@ def show(
     table = Table("us a vector (TCP, large batch)", *stages)
     for name in next(iter(stages.values())):
         table.add_row(name, *(f"{of_kind[name]:.2f}" for of_kind in stages.values()))
+    CONSOLE.print(table)
+    table = Table("with Board.mvm", "us a vector")
+    for name, value in of_board.items():
+        table.add_row(name, f"{value:.2f}")
     CONSOLE.print(table)
     table = Table("batch", "us a vector", "two under way", "board of 20 us", "overhead", "two under way", "overhead")
     for row in batches:
@@ -260,7 +267,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 null = measure_batches(link)
                 bar.advance(shown)
             with Board(urls["tcp"], MEMORY, Wiring(virtual_ground=MEMORY.virtual_ground)) as board:
-                stages |= measure_board(board)
+                of_board = measure_board(board)
                 bar.advance(shown)
             with Link(urls["pty"]) as link:
                 prepare(link)
@@ -270,7 +277,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             prepare(link)
             batches = batch_rows(null, measure_batches(link))
             bar.advance(shown)
-    show(payload, stages, batches)
+    show(payload, stages, of_board, batches)
     content = {
         **provenance("board_link.py", ("rmhil", "numpy", "pyserial"), argv),
         "load_before": load,
@@ -278,6 +285,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "goal_vectors_per_s": GOAL,
         "payloads": payload,
         "stages_us_per_vector": stages,
+        "board_mvm_us_per_vector": of_board,
         "batches": batches,
     }
     options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -30,7 +30,10 @@ def in_software(link: dict[str, Any]) -> str:
     kinds = link["stages_us_per_vector"]
     names = next(iter(kinds.values()))
     rows = ([name, *(f"{stages[name]:.2f}" for stages in kinds.values())] for name in names)
-    return table(["us a vector", *kinds], rows)
+    of_board = (
+        [name, f"{value:.2f}", *[""] * (len(kinds) - 1)] for name, value in link["board_mvm_us_per_vector"].items()
+    )
+    return table(["us a vector", *kinds], [*rows, *of_board])
 
 
 def throughput(link: dict[str, Any]) -> str:

@@ -116,8 +116,8 @@ class Twin:
         """Put another chip in, board and analyser switched off and on again; their addresses stay.
 
         Args:
-            **options: `topology`, `board` (these two stay as they are if they are left out), `analyser_ideal`, and options
-                of the array, as `start_twin`; what is not named takes its default.
+            **options: `topology`, `board` (these two stay as they are if they are left out), `analyser_ideal`, and
+                options of the array, as `start_twin`; what is not named takes its default.
 
         Raises:
             ToolMissingError: a board of another topology must be built first, and a program is missing.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,6 +86,13 @@ _Wave = Annotated[
         help="Write all pins of the board to this VCD file; about 1 MB for each 64 x 64 MVM.",
     ),
 ]  # fmt: skip
+_Bench = Annotated[
+    Path | None,
+    typer.Option(
+        "--bench", metavar="FILE.toml", rich_help_panel=_LINK,
+        help="Write its bench configuration there while it runs, for `--backend twin --config FILE.toml`.",
+    ),
+]  # fmt: skip
 
 
 def board(
@@ -99,13 +109,13 @@ def board(
     """Serve an emulated board over TCP or a pseudo-terminal.
 
     The board is the project's own: its Verilog, compiled, with models of the chips around it, the board's daemon, and
-    the simulator's array behind. Needs `verilator`, `g++`, `gcc` and `make`; the first call builds it, which takes about
-    a minute. One host at a time. The array keeps its state between hosts. Ctrl-C ends it.
+    the simulator's array behind. Needs `verilator`, `g++`, `gcc` and `make`; the first call builds it, which takes
+    about a minute. One host at a time. The array keeps its state between hosts. Ctrl-C ends it.
 
     Example: rmhil emulate board --tcp 4711 --load chip.npz
     """
     array = {"seed": seed, "preset": preset, "ideal": ideal, "state": load}
-    _serve(array | _way(tcp, pty) | {"topology": topology, "hislip_port": None, "socket_port": None}, save, wave)
+    _serve(array | _way(tcp, pty) | {"topology": topology, "hislip_port": None, "socket_port": None}, save, wave, None)
 
 
 def twin(
@@ -113,6 +123,7 @@ def twin(
     pty: _Pty = False,
     hislip: _Hislip = _HISLIP_PORT,
     socket: _Socket = _SOCKET_PORT,
+    bench: _Bench = None,
     topology: _Topology = "adc64",
     seed: _Seed = None,
     preset: _Preset = None,
@@ -126,10 +137,12 @@ def twin(
     Everything as `rmhil emulate board` has it, and an emulated B1500A with channel 1 at the board's BL line, 2 at SL,
     3 at WL and 4 at the inhibit line. Programs attach to the URL that is printed, or open both as real instruments.
 
-    Example: rmhil emulate twin --seed 7
+    Example: rmhil emulate twin --seed 7 --bench twin.toml
     """
     array = {"seed": seed, "preset": preset, "ideal": ideal, "state": load}
-    _serve(array | _way(tcp, pty) | {"topology": topology, "hislip_port": hislip, "socket_port": socket}, save, wave)
+    _serve(
+        array | _way(tcp, pty) | {"topology": topology, "hislip_port": hislip, "socket_port": socket}, save, wave, bench
+    )
 
 
 def _way(tcp: int | None, pty: bool) -> dict[str, Any]:
@@ -138,20 +151,42 @@ def _way(tcp: int | None, pty: bool) -> dict[str, Any]:
     return {"board": "pty"} if pty else {"board": "tcp", "board_port": _BOARD_PORT if tcp is None else tcp}
 
 
-def _serve(options: Mapping[str, Any], save: Path | None, wave: Path | None) -> None:
+def _serve(options: Mapping[str, Any], save: Path | None, wave: Path | None, bench: Path | None) -> None:
     from sim_backend.twin.build import libraries
     from sim_backend.twin.server import serving
     from sim_backend.twin.settings import twin_settings
 
-    for name, path in (("--save", save), ("--wave", wave)):
+    for name, path in (("--save", save), ("--wave", wave), ("--bench", bench)):
         if path is not None and not path.absolute().parent.is_dir():
             raise ConfigError(f"{name}: {path.absolute().parent} is not a folder")
+    if bench is not None and bench.exists():
+        raise ConfigError(f"--bench: {bench} is there already; name another file")
     given = {name: value for name, value in options.items() if value is not None or name.endswith("_port")}
     settings = twin_settings(given | {"wave_file": wave and wave.absolute()})
     with error_console().status("building the board, once for these sources"):
         built = libraries(settings.topology, waves=settings.with_waves)
-    with serving(settings, built) as served:
+    with serving(settings, built) as served, _described(served, bench):
         _wait(served, save, wave)
+
+
+@contextmanager
+def _described(served: Served, path: Path | None) -> Iterator[None]:
+    """Keep the configuration in a file; it holds the twin's token, so it is the user's alone, and ends with it."""
+    from rmhil.bench.config_text import config_text
+    from sim_backend.twin.backend import twin_config
+    from sim_backend.twin.client import attach_twin
+
+    if path is None:
+        yield
+        return
+    with attach_twin(str(served.address)) as twin:
+        text = config_text(twin_config(twin))
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _wait(served: Served, save: Path | None, wave: Path | None) -> None:

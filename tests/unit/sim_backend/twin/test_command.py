@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import rmhil
+from rmhil.backend import Cells, Read
 from rmhil.errors import ConfigError
 from sim_backend.backend import open_backend
 from sim_backend.twin import attach_twin
@@ -48,8 +50,13 @@ def test_an_emulated_board_serves_a_line_until_ctrl_c_and_keeps_its_array(tmp_pa
     assert open_backend(state=state).config.seed == 5
 
 
-def test_an_emulated_bench_has_an_analyser_and_ends_with_sigterm() -> None:
-    process, said = started("twin", "--tcp", "0", "--hislip", "0", "--socket", "0", "--topology", "adc8")
+def test_an_emulated_bench_describes_itself_to_commands_and_ends_with_sigterm(tmp_path: Path) -> None:
+    bench = tmp_path / "twin.toml"
+    ports = ("--tcp", "0", "--hislip", "0", "--socket", "0")
+    process, said = started("twin", *ports, "--topology", "adc8", "--bench", str(bench))
+    assert bench.stat().st_mode & 0o077 == 0
+    with rmhil.open_backend("twin", bench) as backend:
+        assert backend.apply(Cells.of(0, 3, 4), None, Read.default(backend.spec)).conductance[0] < 1e-6
     with attach_twin(said["attach"]) as found:
         assert found.analyser == said["analyser"]
         assert found.topology == "adc8"
@@ -57,6 +64,7 @@ def test_an_emulated_bench_has_an_analyser_and_ends_with_sigterm() -> None:
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 143, err
+    assert not bench.exists()
 
 
 @pytest.mark.parametrize(
