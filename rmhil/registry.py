@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 GROUP = "rmhil.backends"
 
 _ELSEWHERE = (
-    "`sim` comes with the distribution (pip install rmhil); a backend of another package appears here "
-    f"once that package is installed and declares an entry point in the group {GROUP!r}"
+    "`bench`, `sim` and `twin` come with the distribution (pip install rmhil); a backend of another package appears "
+    f"here once that package is installed and declares an entry point in the group {GROUP!r}"
 )
 
 
@@ -28,7 +28,7 @@ def open_backend(name: str, config: str | Path | None = None, **options: Any) ->
     """Open a backend; use it as a context manager, so that every exit leaves the outputs safe.
 
     Args:
-        name: `sim`, or another installed backend.
+        name: `sim`, `twin`, `bench`, or another installed backend.
         config: path of its TOML configuration; None takes the defaults.
         **options: settings of that backend, over those of the file.
 

@@ -190,7 +190,7 @@ class Faults:
         return frame[: self._cut % len(frame)]
 
 
-class _Splitter:
+class FrameSplitter:
     """Cuts an undamaged stream into frames as they travel."""
 
     def __init__(self) -> None:
@@ -230,7 +230,7 @@ class _Relay:
 
     def _shuttle(self, sides: tuple[int, int]) -> None:
         """Until a side closes."""
-        splitters = (_Splitter(), _Splitter())
+        splitters = (FrameSplitter(), FrameSplitter())
         waiting: tuple[deque[bytes], deque[bytes]] = (deque(), deque())
         while not self._stop.is_set():
             writable = [sides[i] for i in (0, 1) if waiting[1 - i]]

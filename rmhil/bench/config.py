@@ -245,11 +245,9 @@ class PathTable(_Table):
     """Folders; relative ones begin where the command is given.
 
     Attributes:
-        runs: of run directories.
         chips: of chip files, which keep the wear of each cell.
     """
 
-    runs: Path = Path("runs")
     chips: Path = Path("chips")
 
 

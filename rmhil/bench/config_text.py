@@ -61,7 +61,6 @@ _KEYS: Final = {
     "limits.current_a": "largest compliance",
     "limits.pulse_period_min_s": "from one pulse to the next",
     "lock.file": "says who; left out: a file in the system's temporary folder named after the analyser",
-    "paths.runs": "of run directories",
     "paths.chips": "of chip files, which keep the wear of each cell",
 }
 

@@ -138,9 +138,7 @@ def _without_fixed(options: dict[str, Any]) -> dict[str, Any]:
     """
     for name, only in _FIXED.items():
         if options.get(name, only) != only:
-            raise ConfigError(
-                f"twin: {name} = {options[name]!r}, allowed {only}: it is one array, written cell by cell"
-            )
+            raise ConfigError(f"twin: {name} = {options[name]!r}, allowed {only}: one array, written cell by cell")
     return {name: value for name, value in options.items() if name not in _FIXED}
 
 

@@ -105,7 +105,8 @@ class BenchRoom:
         """
         self.analyser.start()
         try:
-            self.board_url = self.board.start(self.settings.board, self.settings.board_port)
+            given = self.settings
+            self.board_url = self.board.start(given.board, given.board_host, given.board_port, given.key)
             if self.settings.wave_file is not None:
                 self.board.start_waves(self.settings.wave_file)
         except BaseException:

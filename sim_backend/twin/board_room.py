@@ -16,7 +16,6 @@ from sim_backend.twin.lines import Bonds, Joints
 from sim_backend.twin.native import QUESTION, WATCH, Lines, Outputs, board_library, daemon_library
 from sim_backend.twin.products import ArrayProducts, end_at_once
 from sim_backend.twin.records import BoardOutputs, Violation
-from sim_backend.twin.settings import LOOPBACK
 
 _SEED: Final = 1
 """Of what flip-flops and chips contain at power-on."""
@@ -52,21 +51,22 @@ class BoardRoom:
         self._thread = threading.Thread(target=self._serve, name="board", daemon=True)
         self._way: tuple[bytes | None, bool, int] = (None, False, -1)
 
-    def start(self, way: Literal["tcp", "pty"], port: int, key: bytes = b"", host: str = LOOPBACK) -> str:
+    def start(self, way: Literal["tcp", "pty"], host: str, port: int, key: bytes) -> str:
         """Serve it; what a host opens.
 
         Args:
             way: in.
+            host: address of TCP.
             port: of TCP; 0 takes a free one.
             key: shared with hosts; empty: none.
-            host: address of TCP.
 
         Raises:
             BackendUnavailableError: the daemon did not start; it said why on standard error.
         """
         self._daemon.rm_embedded_key(key, len(key))
         told, tell = os.pipe()
-        self._way = (f"{host}:{port}".encode() if way == "tcp" else None, way == "pty", tell)
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._way = (address.encode() if way == "tcp" else None, way == "pty", tell)
         self._thread.start()
         with os.fdopen(told) as announced:
             words = announced.readline().split()

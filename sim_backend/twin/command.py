@@ -43,6 +43,20 @@ _Pty = Annotated[
         help="Serve it on a pseudo-terminal, as a serial line would be, in place of TCP.",
     ),
 ]  # fmt: skip
+_Host = Annotated[
+    str,
+    typer.Option(
+        "--host", metavar="ADDRESS", rich_help_panel=_LINK,
+        help="Address of this machine to listen on; one that others reach needs --key-file.",
+    ),
+]  # fmt: skip
+_Key = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file", metavar="FILE", rich_help_panel=_LINK,
+        help="Key of 16 to 256 bytes that hosts must have, too; readable by you only.",
+    ),
+]  # fmt: skip
 _Hislip = Annotated[
     int,
     typer.Option(
@@ -98,6 +112,8 @@ _Bench = Annotated[
 def board(
     tcp: _Tcp = None,
     pty: _Pty = False,
+    host: _Host = "127.0.0.1",
+    key_file: _Key = None,
     topology: _Topology = "adc64",
     seed: _Seed = None,
     preset: _Preset = None,
@@ -115,7 +131,9 @@ def board(
     Example: rmhil emulate board --tcp 4711 --load chip.npz
     """
     array = {"seed": seed, "preset": preset, "ideal": ideal, "state": load}
-    _serve(array | _way(tcp, pty) | {"topology": topology, "hislip_port": None, "socket_port": None}, save, wave, None)
+    link = _way(tcp, pty) | {"board_host": host, "key_file": key_file and key_file.absolute()}
+    ports = {"hislip_port": None, "socket_port": None}
+    _serve(array | link | ports | {"topology": topology}, save, wave, None)
 
 
 def twin(

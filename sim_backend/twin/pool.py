@@ -1,6 +1,6 @@
 """Twins that this process has started and does not use at the moment: another array is put in faster than one starts.
 
-A start takes seconds, a renewal some 40 ms. Those that wait here are tied to this process, and end with it at the latest.
+A start takes seconds, a renewal some 40 ms. Those that wait here are tied to this process, and end with it.
 """
 
 from __future__ import annotations

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rmhil.bench.boards import BOARDS
+from rmhil.bench.config import BoardTable
+from rmhil.bench.messages import KEY_BYTES_MIN
 from rmhil.errors import ConfigError, UnknownNameError
 
 LOOPBACK: Final = "127.0.0.1"
@@ -28,6 +31,8 @@ class TwinSettings(BaseModel):
         array: those of `ARRAY_OPTIONS` that are given.
         analyser_ideal: whether the analyser's converters show what is; None: where the array's readings have no noise.
         board: how hosts reach the board.
+        board_host: address of this machine that its TCP port is on, in numbers.
+        key_file: with the key that the board shares with its hosts; needed where other machines reach that address.
         board_port, socket_port, hislip_port, control_port: 0 takes a free one; None (not for the board): none.
         waves: whether the board can write wave dumps.
         wave_file: dump that begins at once and ends with the process; None: none.
@@ -40,6 +45,8 @@ class TwinSettings(BaseModel):
     array: Mapping[str, Any] = Field(default_factory=dict)
     analyser_ideal: bool | None = None
     board: Literal["tcp", "pty"] = "tcp"
+    board_host: str = LOOPBACK
+    key_file: Path | None = None
     board_port: int = Field(default=0, ge=0, le=65535)
     socket_port: int | None = Field(default=0, ge=0, le=65535)
     hislip_port: int | None = Field(default=0, ge=0, le=65535)
@@ -47,6 +54,23 @@ class TwinSettings(BaseModel):
     waves: bool = False
     wave_file: Path | None = None
     tied: bool = False
+
+    @model_validator(mode="after")
+    def _strangers_need_a_key(self) -> Self:
+        if not ip_address(self.board_host).is_loopback and self.key_file is None:
+            raise ValueError(
+                f"other machines reach {self.board_host}: a key_file is needed, {KEY_BYTES_MIN} bytes or more"
+            )
+        return self
+
+    @property
+    def key(self) -> bytes:
+        """Shared with the board's hosts; empty where there is none.
+
+        Raises:
+            ConfigError: the file cannot be read, or is no key.
+        """
+        return BoardTable(url=self.board_host, key_file=self.key_file).key() or b""
 
     @property
     def with_waves(self) -> bool:
@@ -66,8 +90,9 @@ def twin_settings(options: Mapping[str, Any]) -> TwinSettings:
     try:
         settings = TwinSettings.model_validate(own | ({"array": array} if array else {}))
     except ValidationError as error:
-        details = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        details = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}".lstrip(": ") for one in error.errors())
         raise ConfigError(f"twin settings: {details}") from error
+    _ = settings.key
     if settings.topology not in BOARDS:
         raise UnknownNameError("board description", settings.topology, tuple(BOARDS))
     return settings

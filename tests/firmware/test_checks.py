@@ -69,7 +69,9 @@ IN_BENCHES = {"DAC_CRC", "ADC_DCLOCK_SLOW", "SR_CLEAR_RECOVERY"}
 """Checks that the board cannot be made to violate: broken in the chips' own benches."""
 
 
-def run_scenario(folder: Path, changes: list[Change], half_ns: int = 5) -> dict[str, list[str]]:
+def run_scenario(
+    folder: Path, changes: list[Change], half_ns: int = 5, bench: str = "scenario"
+) -> dict[str, list[str]]:
     """Simulate the changed board with Icarus; values by the name that the bench prints, violated checks by name."""
     for path in (*FIRMWARE.glob("rtl/*.v*"), *FIRMWARE.glob("models/*.v"), *GENERATED.glob("*.v*")):
         (folder / path.name).write_text(path.read_text())
@@ -79,9 +81,9 @@ def run_scenario(folder: Path, changes: list[Change], half_ns: int = 5) -> dict[
         text = (folder / name).read_text()
         assert old in text, f"{name} no longer has {old!r}"
         (folder / name).write_text(text.replace(old, new))
-    image = folder / "scenario.vvp"
-    sources = [BENCHES / "scenario.v", *sorted(folder.glob("*.v"))]
-    compile_command = [require_tool("iverilog"), "-g2005", f"-DHALF_NS={half_ns}", "-I", folder, "-s", "scenario"]
+    image = folder / f"{bench}.vvp"
+    sources = [BENCHES / f"{bench}.v", *sorted(folder.glob("*.v"))]
+    compile_command = [require_tool("iverilog"), "-g2005", f"-DHALF_NS={half_ns}", "-I", folder, "-s", bench]
     subprocess.run([*compile_command, "-o", image, *sources], check=True, capture_output=True, text=True)
     done = subprocess.run([require_tool("vvp"), "-n", image], check=True, capture_output=True, text=True, timeout=300)
     printed: dict[str, list[str]] = {}

@@ -13,10 +13,15 @@ import pytest
 
 import rmhil
 from rmhil.backend import Cells, Read
+from rmhil.bench.link import Link
+from rmhil.bench.link_errors import BoardKeyError
 from rmhil.errors import ConfigError
 from sim_backend.backend import open_backend
 from sim_backend.twin import attach_twin
+from sim_backend.twin.build import libraries
 from sim_backend.twin.command import board, twin
+from sim_backend.twin.server import serving
+from sim_backend.twin.settings import twin_settings
 from tests.twins import board_of, require_twin
 
 COMMAND = (str(Path(sys.executable).with_name("rmhil")), "emulate")
@@ -50,6 +55,19 @@ def test_an_emulated_board_serves_a_line_until_ctrl_c_and_keeps_its_array(tmp_pa
     assert open_backend(state=state).config.seed == 5
 
 
+def test_a_board_with_a_key_proves_that_it_has_it(tmp_path: Path) -> None:
+    require_twin()
+    key = b"sixteen bytes at least"
+    (tmp_path / "key").write_bytes(key)
+    settings = twin_settings({"board_host": "0.0.0.0", "key_file": tmp_path / "key", "n_bl": 4, "n_sl": 4})
+    with serving(settings, libraries("adc64")) as served:
+        url = served.bench.room.board_url.replace("0.0.0.0", "127.0.0.1")
+        with pytest.raises(BoardKeyError):
+            Link(url, key=key[::-1])
+        with Link(url, key=key) as link:
+            assert link.welcome.vector_bytes == 128
+
+
 def test_an_emulated_bench_describes_itself_to_commands_and_ends_with_sigterm(tmp_path: Path) -> None:
     bench = tmp_path / "twin.toml"
     ports = ("--tcp", "0", "--hislip", "0", "--socket", "0")
@@ -75,10 +93,13 @@ def test_an_emulated_bench_describes_itself_to_commands_and_ends_with_sigterm(tm
         ({"save": Path("/nowhere/chip.npz")}, "/nowhere"),
         ({"wave": Path("/nowhere/board.vcd")}, "/nowhere"),
         ({"load": Path("/nowhere/chip.npz")}, "/nowhere/chip.npz"),
+        ({"host": "0.0.0.0"}, "key_file is needed"),
+        ({"host": "0.0.0.0", "key_file": Path("/nowhere/key")}, "/nowhere/key"),
+        ({"host": "localhost"}, "localhost"),
     ],
 )
 def test_what_cannot_be_served_is_refused(options: dict[str, Any], says: str) -> None:
     require_twin()
-    for command in (board, twin):
+    for command in (board,) if "host" in options else (board, twin):
         with pytest.raises(ConfigError, match=says):
             command(**({"tcp": 0} | options))
