@@ -27,6 +27,7 @@ from rmhil.bench.board_map import FIELDS
 from rmhil.bench.frames import BULK_LEAD, PREFIX_BYTES
 from rmhil.bench.link import Link
 from rmhil.bench.link_errors import BoardHeldError
+from sim_backend.twin.build import libraries
 
 FIRMWARE = Path(__file__).parents[1] / "firmware" / "c"
 
@@ -51,11 +52,10 @@ def build_daemon(build: Build, folder: Path, hal: str = "mem") -> list[str]:
     return ["qemu-arm", program] if build == "armhf" else [program]
 
 
-def build_embedded(folder: Path) -> Path:
-    """The daemon as a library for a process that has a Verilated board."""
+def embedded_daemon() -> Path:
+    """The daemon as a library for a process that has a Verilated board: the twin's own."""
     require(*_NEEDS["host"])
-    _make(f"BUILD={folder}", "embedded")
-    return folder / "host" / "librmhild-rtl.so"
+    return libraries("adc64").daemon
 
 
 def require(*programs: str) -> None:

@@ -1,6 +1,7 @@
 """The Verilated board for tests: builds it, loads it, and talks to it through its C interface.
 
-A build goes to `build/board_sim/<name>` of the checkout and is made again when a source has changed.
+A build with other sources or settings goes to `build/board_sim/<name>` of the checkout, and is made again when a source
+has changed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rmhil.bench import board_map as rm
+from sim_backend.twin.build import libraries
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
@@ -84,9 +85,11 @@ _ARRAY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(Lines), ctypes.P
 
 
 def build(board: str, *, name: str | None = None, **variables: str | int) -> Path:
-    """Build the library of a board; `variables` go to the Makefile (RTL, MODELS, TRACE, BUILD_ID)."""
+    """The library of a board: the twin's own, or one of a name with `variables` of the Makefile (RTL, TRACE, ..)."""
     require_tool("verilator")
-    out = BUILD / (name or board)
+    if name is None:
+        return libraries(board).board
+    out = BUILD / name
     out.mkdir(parents=True, exist_ok=True)
     arguments = [f"{key}={value}" for key, value in {"BOARD": board, "OUT": out, **variables}.items()]
     command = ["make", "--silent", "-C", FIRMWARE / "sim", *arguments]
@@ -125,14 +128,6 @@ def load(path: Path) -> ctypes.CDLL:
     library.board_sim_violation.argtypes = [handle, ctypes.c_size_t, *strings, ctypes.POINTER(ctypes.c_uint64)]
     library.board_sim_trace_start.argtypes = [handle, ctypes.c_char_p]
     return library
-
-
-class Skipping(IntEnum):
-    """`board_sim_skipping`."""
-
-    EVERY_CLOCK = 0
-    SKIP = 1
-    CHECK = 2
 
 
 class BusError(Exception):
@@ -227,7 +222,7 @@ class Board:
         self._library.board_sim_reset(self._sim)
         self._head = 0
 
-    def set_skipping(self, skipping: Skipping) -> None:
+    def set_skipping(self, skipping: int) -> None:
         self._library.board_sim_set_skipping(self._sim, skipping)
 
     @property

@@ -26,7 +26,7 @@ from rmhil.bench.board_map import Error, Opcode, Route, State
 from rmhil.bench.boards import BOARDS
 from rmhil.bench.link_errors import BoardLinkError
 from rmhil.wiring import Wiring
-from tests.daemons import Daemon, build_daemon, build_embedded, running
+from tests.daemons import Daemon, build_daemon, embedded_daemon, running
 from tests.firmware.board import Board as Chips
 from tests.firmware.board import build, opened
 from tests.integration.test_daemon_on_rtl import embedded
@@ -168,7 +168,7 @@ def chips() -> Iterator[Chips]:
 
 @pytest.fixture(scope="module")
 def board(chips: Chips, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
-    program = build_embedded(tmp_path_factory.mktemp("embedded"))
+    program = embedded_daemon()
     with embedded(program, build("adc64"), chips) as url, Board(url, BOARDS["adc64"], Wiring()) as board:
         yield board
 

@@ -18,7 +18,7 @@ from rmhil.bench.board_map import CONTROL_KEY, FIELDS, REGISTERS, Error, Opcode,
 from rmhil.bench.link import Link
 from rmhil.bench.link_errors import BoardFaultError, BoardLinkError, RequestAbortedError
 from rmhil.bench.messages import Command, Read, Wait, Write
-from tests.daemons import build_daemon, build_embedded, open_when_free, running
+from tests.daemons import build_daemon, embedded_daemon, open_when_free, running
 from tests.firmware.board import Board, Matrix, adc_codes, build, codes_around, opened
 
 VECTORS = 300
@@ -64,7 +64,7 @@ def test_what_comes_back_over_tcp_is_what_the_array_gives_at_the_pins(library: P
         matrix = Matrix(rng.uniform(-0.005, 0.02, (128, 128)), board.rest_code)
         board.set_array(matrix)
         codes = codes_around(board.rest_code, rng.integers(-board.limit_codes, board.limit_codes, (VECTORS, 64)))
-        with embedded(build_embedded(tmp_path), library, board) as url, Link(url) as link:
+        with embedded(embedded_daemon(), library, board) as url, Link(url) as link:
             link.transact(ARM)
             link.run_commands([ROUTE_MVM])
             results = link.run_vectors(codes)
@@ -79,7 +79,7 @@ def test_the_boards_own_refusal_names_the_vector(library: Path, tmp_path: Path) 
     with opened(library) as board:
         codes = np.full((300, 64), board.rest_code, dtype=np.uint16)
         codes[270, 3] = 0
-        with embedded(build_embedded(tmp_path), library, board) as url, Link(url) as link:
+        with embedded(embedded_daemon(), library, board) as url, Link(url) as link:
             link.transact(ARM)
             link.run_commands([ROUTE_MVM])
             with pytest.raises(BoardFaultError) as caught:
@@ -107,7 +107,7 @@ def test_a_host_killed_in_the_middle_of_a_batch_leaves_every_output_off(library:
     """Seen at the chips: shift registers disabled, no word line let through, every DAC at rest."""
     with opened(library) as board:
         code = board.rest_code + board.limit_codes
-        with embedded(build_embedded(tmp_path), library, board) as url:
+        with embedded(embedded_daemon(), library, board) as url:
             with subprocess.Popen([sys.executable, "-c", HOST, url, str(code)], stdout=subprocess.PIPE) as host:
                 assert host.stdout is not None
                 assert host.stdout.readline() == b"under way\n"
