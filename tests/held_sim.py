@@ -29,7 +29,10 @@ from sim_backend import SimBackend
 SPAWNING: Final = get_context("forkserver")
 """Processes are forked from one that has imported everything, and has no thread of the test's."""
 
-SPAWNING.set_forkserver_preload(["rmhil.cli.app", "rmhil.cli.program_command", "rmhil.crossbar", "tests.held_sim"])
+SPAWNING.set_forkserver_preload(
+    ["rmhil.cli.app", "rmhil.cli.program_command", "rmhil.crossbar", "sim_backend.twin.backend", "pyvisa_py",
+     "tests.held_sim"]
+)  # fmt: skip
 
 
 class Moment(IntEnum):

@@ -85,6 +85,8 @@ class BenchBackend:
     """
 
     def __init__(self, config: BenchConfig, instruments: Instruments | None = None) -> None:
+        import torch  # noqa: F401 - now: it may take longer than the board's link timeout, without a heartbeat
+
         self.config = config
         self._instruments = instruments or Instruments.open(config)
         try:

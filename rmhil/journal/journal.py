@@ -206,13 +206,13 @@ class Journal:
         return self._read(query, Drive.of_row, (after,))
 
     def pulsed_after(self, job: int) -> int | None:
-        """The first job that pulsed cells after the last transaction of another one; None if none has.
+        """The first of the later jobs that pulsed cells after the last transaction of this one; None if none has.
 
         Raises:
             RunDirectoryError: the file is damaged, or cannot be read.
         """
         query = (
-            "SELECT job FROM history WHERE kind != 'read' AND fate != 'refused' AND job != ? AND id > "
+            "SELECT job FROM history WHERE kind != 'read' AND fate != 'refused' AND job > ? AND id > "
             "(SELECT coalesce(max(id), 0) FROM transactions WHERE job = ?) ORDER BY id LIMIT 1"
         )
         return next(self._read(query, lambda row: int(row[0]), (job, job)), None)

@@ -5,16 +5,26 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from enum import IntEnum
 
 import numpy as np
 import pytest
 
 from rmhil.bench import board_map as rm
-from tests.firmware.board import BUILD, FIRMWARE, Board, Floats, Sample, Skipping, build, codes_around, opened
+from tests.firmware.board import BUILD, FIRMWARE, Board, Floats, Sample, build, codes_around, opened
 
 BOARDS = ("adc64", "adc8")
 CLOCK_NS = 10
 ALL = 0xFFFF_FFFF
+
+
+class Skipping(IntEnum):
+    """`board_sim_skipping`."""
+
+    EVERY_CLOCK = 0
+    SKIP = 1
+    CHECK = 2
+
 
 Seen = list[tuple[object, ...]]
 

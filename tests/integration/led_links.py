@@ -144,6 +144,7 @@ class LedLinks:
         self._refused: set[Link] = set()
         self._lines: list[_Line] = []
         self._selector = selectors.DefaultSelector()
+        self._door = threading.RLock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="led-links", daemon=True)
         for link, listener in self._listeners.items():
@@ -159,8 +160,11 @@ class LedLinks:
             line.mute = line.mute or line.link in links
 
     def plug_in(self) -> None:
-        """Links can be opened again; call it when nobody holds one."""
-        self._refused.clear()
+        """Put the cables back: links can be opened again, and instruments hear that the old ones have ended."""
+        with self._door:
+            self._refused.clear()
+            for line in [line for line in self._lines if line.mute]:
+                self._cut(line)
 
     def close(self) -> None:
         """Cut everything."""
@@ -176,11 +180,13 @@ class LedLinks:
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            for key, _ in self._selector.select(_TURN):
-                if isinstance(key.data, Link):
-                    self._accept(key.data)
-                elif key.data in self._lines:  # it may have been cut a moment ago
-                    self._move(key.data, key.fileobj)
+            ready = self._selector.select(_TURN)
+            with self._door:
+                for key, _ in ready:
+                    if isinstance(key.data, Link):
+                        self._accept(key.data)
+                    elif key.data in self._lines:  # it may have been cut a moment ago
+                        self._move(key.data, key.fileobj)
 
     def _accept(self, link: Link) -> None:
         near, _ = self._listeners[link].accept()
@@ -208,11 +214,11 @@ class LedLinks:
             self._leave(line, side)
 
     def _leave(self, line: _Line, side: socket.socket) -> None:
-        """One side has gone. Where the cable is pulled, the other one does not hear of it until it goes itself."""
-        if not line.mute or side is line.near:
-            self._cut(line)
-        else:
+        """One side has gone. Where the cable is pulled, the other one does not hear of it."""
+        if line.mute:
             self._selector.unregister(side)
+        else:
+            self._cut(line)
 
     def _cut(self, line: _Line) -> None:
         self._lines.remove(line)

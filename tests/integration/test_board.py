@@ -167,7 +167,7 @@ def chips() -> Iterator[Chips]:
 
 
 @pytest.fixture(scope="module")
-def board(chips: Chips, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+def board(chips: Chips) -> Iterator[Board]:
     program = embedded_daemon()
     with embedded(program, build("adc64"), chips) as url, Board(url, BOARDS["adc64"], Wiring()) as board:
         yield board

@@ -58,7 +58,7 @@ def embedded(program: Path, library: Path, board: Board) -> Iterator[str]:
     assert statuses == [0]
 
 
-def test_what_comes_back_over_tcp_is_what_the_array_gives_at_the_pins(library: Path, tmp_path: Path) -> None:
+def test_what_comes_back_over_tcp_is_what_the_array_gives_at_the_pins(library: Path) -> None:
     rng = np.random.default_rng(8)
     with opened(library) as board:
         matrix = Matrix(rng.uniform(-0.005, 0.02, (128, 128)), board.rest_code)
@@ -75,7 +75,7 @@ def test_what_comes_back_over_tcp_is_what_the_array_gives_at_the_pins(library: P
         assert not board.outputs().outputs_enabled
 
 
-def test_the_boards_own_refusal_names_the_vector(library: Path, tmp_path: Path) -> None:
+def test_the_boards_own_refusal_names_the_vector(library: Path) -> None:
     with opened(library) as board:
         codes = np.full((300, 64), board.rest_code, dtype=np.uint16)
         codes[270, 3] = 0
@@ -103,7 +103,7 @@ link.run_vectors(codes)
 """
 
 
-def test_a_host_killed_in_the_middle_of_a_batch_leaves_every_output_off(library: Path, tmp_path: Path) -> None:
+def test_a_host_killed_in_the_middle_of_a_batch_leaves_every_output_off(library: Path) -> None:
     """Seen at the chips: shift registers disabled, no word line let through, every DAC at rest."""
     with opened(library) as board:
         code = board.rest_code + board.limit_codes
