@@ -97,6 +97,13 @@ def test_pulses_of_a_later_job_are_seen_and_reads_and_refusals_are_not(journal: 
     assert journal.pulsed_after(job) == later
 
 
+def test_pulses_of_earlier_jobs_do_not_follow_a_job_that_has_driven_nothing(journal: Journal) -> None:
+    """The link was lost before its first reading, say."""
+    before, job = journal.begin_job("form", {}), journal.begin_job("program", {})
+    journal.write_intents(before, Kind.PULSE, [(cells(1), pulses(1), READ)])
+    assert journal.pulsed_after(job) is None
+
+
 def test_every_journal_has_an_id_of_its_own(tmp_path: Path) -> None:
     journals = [Journal(tmp_path / f"{number}.sqlite") for number in range(3)]
     assert journals[0].identity() == ("", 0)
