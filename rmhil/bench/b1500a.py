@@ -123,6 +123,19 @@ class B1500A:
         return self._guard.driving
 
     @property
+    def lost(self) -> bool:
+        """Whether it gave no answer when its outputs were to be switched off last."""
+        return self._guard.lost
+
+    def isolated_by(self, isolate: Callable[[], None]) -> None:
+        """Have the device taken off the outputs by something else as soon as an answer is missing.
+
+        Args:
+            isolate: does that; it must raise nothing.
+        """
+        self._guard.isolate = isolate
+
+    @property
     def locked(self) -> bool:
         """Whether VISA keeps others from it."""
         return self._exchange.session.locked
@@ -151,8 +164,8 @@ class B1500A:
         Raises:
             OutputsUnknownError: it could not be done.
         """
-        with self._exchange.watched():
-            self._guard.switch_off()
+        self._exchange.require_open()
+        self._guard.switch_off()
 
     def check_ranging(self, channels: Sequence[int], ranging: CurrentRange) -> None:
         """Refuse channels that are not wired, and a current range that one of their modules does not have.

@@ -24,6 +24,7 @@ from rmhil.bench.readings import OnFlag, check_owners, flag_error
 from rmhil.bench.safety import OutputGuard
 from rmhil.bench.session import Session
 from rmhil.bench.startup import report_error, take_reports
+from rmhil.errors import BackendUnavailableError
 from rmhil.units import Seconds
 
 SWITCHED_OFF = "All outputs were put to 0 V and opened"
@@ -46,19 +47,29 @@ class Exchange:
         Raises:
             AnalyserClosedError: the analyser was closed.
         """
-        if self.guard.left:
-            raise AnalyserClosedError(f"{self.session.name} was closed")
+        self.require_open()
         try:
             yield self.session
         except FlaggedError:
             raise
         except InstrumentError as error:
+            if isinstance(error, BackendUnavailableError):
+                self.guard.isolate()  # before an instrument that is silent is asked again: that takes its time
             told = self._told(error) if isinstance(error, SilenceError | DataError) else None
             final = error if told is None else told
             final.outputs = self._after_fault()
             if told is None:
                 raise
             raise told from error
+
+    def require_open(self) -> None:
+        """Refuse to go on with an analyser that was closed.
+
+        Raises:
+            AnalyserClosedError: it was.
+        """
+        if self.guard.left:
+            raise AnalyserClosedError(f"{self.session.name} was closed")
 
     def send(self, *commands: str) -> None:
         """Send commands as one message."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -41,6 +41,9 @@ class OutputGuard:
     Attributes:
         left: whether the outputs are off and the link is closed.
         driving: whether switches may be closed; the driver says so before it closes one.
+        lost: whether the last attempt to switch off got no answer.
+        isolate: takes the device off the outputs where something else can do that; called when an answer is missing,
+            before anything else is tried. It raises nothing.
     """
 
     def __init__(self, session: Session) -> None:
@@ -48,6 +51,8 @@ class OutputGuard:
         self._signals = EndingSignals()
         self.left = False
         self.driving = False
+        self.lost = False
+        self.isolate: Callable[[], None] = _nothing
 
     def arm(self) -> None:
         """From now on, leave also at the end of the process, and at signals that would end it at once."""
@@ -65,15 +70,16 @@ class OutputGuard:
         with signals_held():
             try:
                 _switch_off(self._session)
-                self.driving = False
+                self.driving = self.lost = False
                 return
             except (InstrumentError, WireBroken) as error:
                 logger.warning("{}: switching off failed ({}); trying a new link", self._session.name, error)
             try:
                 self._session.reopen()
                 _switch_off(self._session)
-                self.driving = False
+                self.driving = self.lost = False
             except (InstrumentError, WireBroken) as error:
+                self.lost = True
                 logger.critical("{}: outputs may still be driven: {}", self._session.name, error)
                 raise OutputsUnknownError(self._session.name, str(error)) from error
 
@@ -95,6 +101,10 @@ class OutputGuard:
         finally:
             atexit.unregister(self.leave)
             self._signals.off()
+
+
+def _nothing() -> None:
+    """There is nothing else that could take a device off the outputs."""
 
 
 def zero_outputs(session: Session) -> None:
