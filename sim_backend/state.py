@@ -90,6 +90,8 @@ class SavedState:
             state._check(path)
         except ConfigError:
             raise
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path} does not exist: a state of the simulator is needed") from error
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ConfigError(f"{path} is not a saved simulator state, or is damaged: {error}") from error
         return state

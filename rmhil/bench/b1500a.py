@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -128,11 +128,7 @@ class B1500A:
         return self._guard.lost
 
     def isolated_by(self, isolate: Callable[[], None]) -> None:
-        """Have the device taken off the outputs by something else as soon as an answer is missing.
-
-        Args:
-            isolate: does that; it must raise nothing.
-        """
+        """Have the device taken off the outputs as soon as an answer is missing or spoilt; `isolate` raises nothing."""
         self._guard.isolate = isolate
 
     @property

@@ -85,10 +85,8 @@ class BenchBackend:
     """
 
     def __init__(self, config: BenchConfig, instruments: Instruments | None = None) -> None:
-        import torch  # noqa: F401 - now: it may take longer than the board's link timeout, without a heartbeat
-
         self.config = config
-        self._instruments = instruments or Instruments.open(config)
+        self._instruments = instruments or _opened(config)
         try:
             self._spec = spec_of(config, self._instruments)
             check_wiring(self._spec)
@@ -266,10 +264,7 @@ class BenchBackend:
             try:
                 self.safe()
             except OutputsNotSafeError as unsafe:
-                if not isinstance(error, RmhilError):
-                    error.add_note(str(unsafe))
-                    raise error from unsafe
-                raise unsafe.after(error) from error
+                _say_both(error, unsafe)
             raise
 
     @contextmanager
@@ -292,7 +287,13 @@ class BenchBackend:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        """As `close`; an error that leaves the context keeps its say."""
+        try:
+            self.close()
+        except OutputsNotSafeError as unsafe:
+            if error is None:
+                raise
+            _say_both(error, unsafe)
 
 
 class ChipBench(BenchBackend):
@@ -307,6 +308,13 @@ class ChipBench(BenchBackend):
     def chip_folder(self) -> Path:
         """As `ChipNaming.chip_folder`."""
         return self.config.paths.chips.expanduser()
+
+
+def _opened(config: BenchConfig) -> Instruments:
+    """The instruments of a bench, for work with vectors too."""
+    import torch  # noqa: F401 - first: while it is imported no heartbeat is sent, for longer than the link timeout
+
+    return Instruments.open(config)
 
 
 def spec_of(config: BenchConfig, instruments: Instruments) -> ArraySpec:
@@ -336,6 +344,19 @@ def provenance_of(config: BenchConfig, instruments: Instruments) -> str:
     told = instruments.analyser.identity
     analyser = config.analyser.serial or (told.serial if told.serial.strip("0") else f"firmware-{told.firmware}")
     return f"zc706#{board} + B1500A#{analyser}, chip {config.array.chip}"
+
+
+def _say_both(error: BaseException, unsafe: OutputsNotSafeError) -> None:
+    """An error came first, and then the bench could not be made safe: whoever hears of the one hears of the other.
+
+    Raises:
+        OutputsNotSafeError: with the error in it, where that is one of ours and does not say so already.
+    """
+    if isinstance(error, OutputsNotSafeError):
+        return
+    if isinstance(error, RmhilError):
+        raise unsafe.after(error) from error
+    error.add_note(str(unsafe))
 
 
 def _text(pulses: Pulses | None) -> str:

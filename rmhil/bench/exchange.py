@@ -24,7 +24,6 @@ from rmhil.bench.readings import OnFlag, check_owners, flag_error
 from rmhil.bench.safety import OutputGuard
 from rmhil.bench.session import Session
 from rmhil.bench.startup import report_error, take_reports
-from rmhil.errors import BackendUnavailableError
 from rmhil.units import Seconds
 
 SWITCHED_OFF = "All outputs were put to 0 V and opened"
@@ -53,8 +52,8 @@ class Exchange:
         except FlaggedError:
             raise
         except InstrumentError as error:
-            if isinstance(error, BackendUnavailableError):
-                self.guard.isolate()  # before an instrument that is silent is asked again: that takes its time
+            if not isinstance(error, ReportedError):
+                self.guard.isolate()  # first: to ask an instrument that is silent or confused again takes its time
             told = self._told(error) if isinstance(error, SilenceError | DataError) else None
             final = error if told is None else told
             final.outputs = self._after_fault()

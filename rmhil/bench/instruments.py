@@ -31,7 +31,8 @@ class Instruments:
     def __init__(self, config: BenchConfig, lock: BenchLock, analyser: B1500A, board: Board) -> None:
         self.config, self.analyser, self.board = config, analyser, board
         self._lock = lock
-        self.closed = False
+        self.closed = self._told = False
+        analyser.isolated_by(self._open_lines)
         atexit.register(self.close)  # before the analyser's own end, which comes later for having been there first
 
     @classmethod
@@ -62,18 +63,34 @@ class Instruments:
         """
         if self.closed:
             return
+        self._all_off(self.board.safe, self._switch_off)
+
+    def _all_off(self, open_lines: Callable[[], None], switch_off: Callable[[], None]) -> None:
         with signals_held():
-            if self.analyser.on:
+            if self.analyser.on and not self.analyser.lost:
                 try:
                     self.analyser.zero_verified()
                 except BackendUnavailableError as error:
                     logger.warning("the analyser was not put to 0 V before the lines were opened: {}", error)
                 except RmhilError as error:
                     logger.warning("{}", error)
-            _each(
-                ("the board's lines are not known to be open", self.board.safe),
-                ("the analyser's outputs are not known to be off", self._switch_off),
+            failed = _each(
+                ("the board's lines are not known to be open", open_lines),
+                ("the analyser's outputs are not known to be off", switch_off),
             )
+        if failed:
+            unsafe = OutputsNotSafeError(failed)
+            logger.log("DEBUG" if self._told else "CRITICAL", "{}", unsafe)
+            self._told = True
+            raise unsafe
+        self._told = False
+
+    def _open_lines(self) -> None:
+        """The analyser does not answer: what it may still drive reaches no cell. `safe` follows, and says the rest."""
+        try:
+            self.board.safe()
+        except RmhilError as error:
+            logger.warning("{}", error)
 
     def _switch_off(self) -> None:
         if not self.analyser.closed:
@@ -90,15 +107,8 @@ class Instruments:
         with signals_held(), ExitStack() as last_first:
             last_first.callback(atexit.unregister, self.close)
             last_first.callback(self._lock.release)
-            last_first.callback(self._let_go)
-            self.safe()
-
-    def _let_go(self) -> None:
-        self.closed = True
-        _each(
-            ("the board's lines are not known to be open", self.board.close),
-            ("the analyser's outputs are not known to be off", self.analyser.close),
-        )
+            self.closed = True
+            self._all_off(self.board.close, self.analyser.close)
 
 
 def open_analyser(config: BenchConfig) -> B1500A:
@@ -124,19 +134,12 @@ def open_board(config: BenchConfig) -> Board:
     )  # fmt: skip
 
 
-def _each(*parts: tuple[str, Callable[[], None]]) -> None:
-    """Do all of them.
-
-    Raises:
-        OutputsNotSafeError: one failed or more.
-    """
+def _each(*parts: tuple[str, Callable[[], None]]) -> list[str]:
+    """Do all of them; what is to be said of those that failed."""
     failed = []
     for text, part in parts:
         try:
             part()
         except RmhilError as error:
             failed.append(f"{text} ({error})")
-    if failed:
-        unsafe = OutputsNotSafeError(failed)
-        logger.critical("{}", unsafe)
-        raise unsafe
+    return failed

@@ -42,8 +42,8 @@ class OutputGuard:
         left: whether the outputs are off and the link is closed.
         driving: whether switches may be closed; the driver says so before it closes one.
         lost: whether the last attempt to switch off got no answer.
-        isolate: takes the device off the outputs where something else can do that; called when an answer is missing,
-            before anything else is tried. It raises nothing.
+        isolate: takes the device off the outputs where something else can do that; called when an answer is missing or
+            spoilt, before anything else is tried. It raises nothing.
     """
 
     def __init__(self, session: Session) -> None:
@@ -73,15 +73,19 @@ class OutputGuard:
                 self.driving = self.lost = False
                 return
             except (InstrumentError, WireBroken) as error:
-                logger.warning("{}: switching off failed ({}); trying a new link", self._session.name, error)
+                self._tell("WARNING", "{}: switching off failed ({}); trying a new link", error)
             try:
                 self._session.reopen()
                 _switch_off(self._session)
                 self.driving = self.lost = False
             except (InstrumentError, WireBroken) as error:
+                self._tell("CRITICAL", "{}: outputs may still be driven: {}", error)
                 self.lost = True
-                logger.critical("{}: outputs may still be driven: {}", self._session.name, error)
                 raise OutputsUnknownError(self._session.name, str(error)) from error
+
+    def _tell(self, level: str, text: str, error: Exception) -> None:
+        """Log, aloud the first time; every further attempt on a lost link says the same."""
+        logger.log("DEBUG" if self.lost else level, text, self._session.name, error)
 
     def leave(self) -> None:
         """Switch off, and let go of the link. Idempotent.

@@ -157,11 +157,12 @@ def session(ctx: typer.Context, place: Place, kind: str, settings: Mapping[str, 
     with opened(ctx, place, kind, settings) as work:
         try:
             yield work
-        except BaseException:
+        except BaseException as first:
             try:
                 _leave(work)
-            except Exception as second:  # the first error is the one to report
-                logger.error("{}", second)
+            except Exception as second:  # the first error is the one to report; another of its kind says the same
+                if type(second) is not type(first):
+                    logger.error("{}", second)
             raise
         _leave(work)
 

@@ -153,9 +153,15 @@ def _value(text: str, parameter: Parameter, lookup: Lookup) -> Number | None:
 
 
 def _number(text: str, lookup: Lookup) -> Number:
-    variable = _VARIABLE.fullmatch(text)
-    if variable is not None:
-        return lookup(variable[1].upper(), int(variable[2]))
+    if text.startswith("%"):
+        variable = _VARIABLE.fullmatch(text)
+        if variable is not None:
+            return lookup(variable[1].upper(), int(variable[2]))
+    return _literal(text)
+
+
+@lru_cache(maxsize=4096)
+def _literal(text: str) -> float:
     if _NUMBER.fullmatch(text) is None:
         raise Refused(NUMERIC_SYNTAX)
     value = float(text)

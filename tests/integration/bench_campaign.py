@@ -31,7 +31,7 @@ from rmhil.units import Seconds, Siemens
 from sim_backend.twin import Twin
 from sim_backend.twin.backend import twin_config
 from tests.held_sim import SPAWNING, run_command
-from tests.integration.bench_faults import SIGNALS, Blow, Listener, Phase, Position, Trap
+from tests.integration.bench_faults import Blow, Listener, Phase, Position, Trap
 from tests.integration.led_links import LedLinks, Link
 from tests.integration.pulse_account import Account, account, without_reason
 
@@ -172,7 +172,7 @@ class Campaign:
         tables = twin_config(self.twin).model_dump(mode="json", exclude_none=True)
         tables["analyser"] |= {
             "resource": re.sub(r",\d+", f",{self.links.ports[Link.ANALYSER]}", self.twin.analyser),
-            "patience_s": 1.0,
+            "patience_s": 0.5,
         }
         tables["board"]["url"] = f"socket://127.0.0.1:{self.links.ports[Link.BOARD]}"
         tables["lock"] = {"file": str(folder / "bench.lock")}

@@ -83,6 +83,9 @@ class Position(NamedTuple):
     further: int
 
 
+_START: Final = Position(0, 0)
+
+
 @dataclass
 class Listener:
     """Follows the talk; a watcher that changes nothing.
@@ -92,7 +95,7 @@ class Listener:
     """
 
     talk: list[tuple[Position, What]] = field(default_factory=list)
-    here: Position = Position(0, 0)
+    here: Position = _START
 
     def __call__(self, message: Message) -> bytes:
         if message.outward and message.what is not What.BEAT:

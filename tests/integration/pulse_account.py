@@ -56,7 +56,7 @@ def account(run: Run, given: Sequence[PulseRecord]) -> Account:
 
 def is_unsure(one: Transaction) -> bool:
     """Whether the journal says that a pulse may have been applied."""
-    return one.readings is None or one.readings.pulse_status[0] == Status.UNCERTAIN
+    return one.readings is None or bool(one.readings.pulse_status[0] == Status.UNCERTAIN)
 
 
 def _is_noted(one: Transaction) -> bool:
@@ -79,7 +79,7 @@ def _check_order(told: Sequence[Transaction], given: Sequence[PulseRecord]) -> N
         following |= reached if is_unsure(one) else set()
         assert following, f"on record and not given, or given twice: {one}; the cells say {_around(given, reached)}"
         reached = following
-    assert len(given) in reached, f"given and not on record: {given[max(reached):]}"
+    assert len(given) in reached, f"given and not on record: {given[max(reached) :]}"
 
 
 def _around(given: Sequence[PulseRecord], reached: set[int]) -> Sequence[PulseRecord]:
@@ -118,9 +118,9 @@ def without_reason(run: Run, target: Floats, tolerance: Siemens) -> list[Transac
     found = []
     for one in run.journal.transactions():
         cell = int(one.cells.bl[0]), int(one.cells.sl[0])
-        if one.pulses is not None and one.pulses.operation[0] != Operation.FORM:
-            if abs(last.get(cell, np.inf) - target[cell]) <= tolerance:
-                found.append(one)
+        writes = one.pulses is not None and one.pulses.operation[0] != Operation.FORM
+        if writes and abs(last.get(cell, np.inf) - target[cell]) <= tolerance:
+            found.append(one)
         if one.readings is not None:
             last[cell] = float(one.readings.conductance[0])
     return found
