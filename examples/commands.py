@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +21,8 @@ from rmhil.reopen import SECTION
 from rmhil.run_record import write_text
 from rmhil.store import Run
 
+from .extent import PICTURES, Extent
+
 if TYPE_CHECKING:
     import torch
 
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
     from .task import StagedTask
 
 _WORKLOAD = "Workload"
-
-PICTURES = 36
-"""Test pictures on instruments, where each takes the array some tenths of a second."""
 
 DEFAULT_SEED = 0
 
@@ -91,6 +90,16 @@ def demo(
             "simulation only.",
         ),
     ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            "--mapping",
+            metavar="pair|offset",
+            rich_help_panel=_WORKLOAD,
+            show_default=False,
+            help="Two cells a weight, or one and a column of zeros. Default: pair in simulation, else offset.",
+        ),
+    ] = None,
     backend: options.BackendName = None,
     config: options.ConfigFile = None,
     seed: options.Seed = None,
@@ -119,8 +128,10 @@ def demo(
     task: Any = find_workload(workload).load(drawn, **chosen)
     choice = Place(backend=backend, config=config, seed=seed, run=None, out=out).choice
     with choice.open() as opened:
-        _check_fits(task, opened)
-        extent = _extent(opened, pictures, array_steps, comparisons)
+        extent = Extent.of(
+            opened.spec, pictures=pictures, array_steps=array_steps, comparisons=comparisons, cells=mapping
+        )
+        _check_fits(task, opened, extent)
         task = task if extent.pictures is None else task.with_pictures(extent.pictures)
         run = Run.create(
             out, command=command_line(ctx), backend_spec=opened.spec, seed=drawn,
@@ -141,7 +152,7 @@ def demo(
     _print(results, run, opened.spec.provenance, written, seconds)
 
 
-def _check_fits(task: StagedTask, backend: Backend) -> None:
+def _check_fits(task: StagedTask, backend: Backend, extent: Extent) -> None:
     """Refuse a network that does not fit the array, before a run is made and minutes are spent on training.
 
     Raises:
@@ -151,32 +162,7 @@ def _check_fits(task: StagedTask, backend: Backend) -> None:
 
     from .main_job import placed
 
-    placed(task, [Crossbar(backend)])
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How much of the job is done on the array.
-
-    Attributes:
-        pictures: test pictures; None means all.
-        array_steps: as in `rmhil.adapt.TrainOptions`.
-        comparisons: whether the array is written again for comparison.
-    """
-
-    pictures: int | None
-    array_steps: int | None
-    comparisons: bool
-
-
-def _extent(backend: Backend, pictures: int | None, array_steps: int | None, comparisons: bool | None) -> Extent:
-    """What was asked for; the rest by whether the backend writes cells one at a time, as instruments do."""
-    slow = backend.spec.cells_at_once is not None
-    return Extent(
-        pictures=PICTURES if pictures is None and slow else pictures,
-        array_steps=0 if array_steps is None and slow else array_steps,
-        comparisons=not slow if comparisons is None else comparisons,
-    )
+    placed(task, [Crossbar(backend)], extent.mapping)
 
 
 def _main_job(task: StagedTask, backend: Backend, run: Run, extent: Extent, *, shown: bool) -> dict[str, Any]:
@@ -191,7 +177,10 @@ def _main_job(task: StagedTask, backend: Backend, run: Run, extent: Extent, *, s
 
     bars = partial(progress_bar, shown=shown)
     crossbar = Crossbar(backend)
-    job, aside = MainJob(task, [crossbar], bars, run.step, extent.array_steps), Ledger()
+    job = MainJob(
+        task, [crossbar], bars, run.step, extent.array_steps, mapping=extent.mapping, measured_from=extent.measured_from
+    )
+    aside = Ledger()
     with _total_kept(run, crossbar.ledger, aside):
         with _ledger_kept(run, crossbar.ledger):
             job.learn()

@@ -18,6 +18,7 @@ from torch import nn
 from rmhil import adapt
 from rmhil.crossbar import Crossbar
 from rmhil.ledger import DEPLOYMENT, Ledger
+from rmhil.mapping import Mapping
 from rmhil.nn import (
     SramBank,
     adapter_names,
@@ -30,6 +31,7 @@ from rmhil.nn import (
 )
 from rmhil.nn.convert import placed as placed_model
 from rmhil.nn.deployment import Placement
+from rmhil.nn.tiles import MapSource
 from rmhil.program_report import ProgramReport, VerifyReport
 
 from .job_record import ADAPTERS, BARE, FLOAT, REWRITE, SKIP, STAGES, UNRESTORED, JobRecord, Stage
@@ -40,20 +42,28 @@ from .task import StagedTask
 Note: TypeAlias = Callable[..., object]
 """Called as `note(kind, **details)` when a step is done: `Run.step`, for instance."""
 
+PICTURES_AT_ONCE = 4
+"""Test pictures between two looks at the progress bar, on instruments."""
+
 VERIFY_AVERAGES = 4
 """Readings averaged in the verification after programming, as many as the measured map is made of."""
 
 
-def placed(task: StagedTask, arrays: Sequence[Crossbar]) -> Placement:
+def placed(task: StagedTask, arrays: Sequence[Crossbar], mapping: Mapping | None = None) -> Placement:
     """Where the network will lie on the arrays: of the untrained one, as places depend on shapes only.
 
     Nothing is driven.
+
+    Args:
+        task: what is to be placed.
+        arrays: where.
+        mapping: of weights to cells; None takes pairs.
 
     Raises:
         ConfigError: two crossbars share cells, or there is none.
         PlacementError: the network does not fit.
     """
-    return placed_model(task.model(), arrays)
+    return placed_model(task.model(), arrays, mapping=mapping)
 
 
 class MainJob:
@@ -65,6 +75,8 @@ class MainJob:
         bars: for progress.
         note: told of each step.
         array_steps: of each training of an adapter, steps that drive the arrays, as in `rmhil.adapt.TrainOptions`.
+        mapping: of weights to cells; None takes pairs.
+        measured_from: as in `rmhil.nn.convert`.
 
     Attributes:
         record: what was measured so far.
@@ -81,9 +93,12 @@ class MainJob:
         bars: Bars = no_bar,
         note: Note | None = None,
         array_steps: int | None = None,
+        mapping: Mapping | None = None,
+        measured_from: MapSource = "verify reads",
     ) -> None:
         self.task, self.arrays, self.bars = task, list(arrays), bars
         self.stages = Stages(task, bars, array_steps)
+        self.mapping, self.measured_from = mapping, measured_from
         self.record = JobRecord(task)
         self.host = Ledger()
         self.model: Mixer = task.model()
@@ -103,7 +118,7 @@ class MainJob:
         Raises:
             ConfigError, PlacementError: as `placed`.
         """
-        logger.info("to be programmed: {}", placed(self.task, self.arrays))
+        logger.info("to be programmed: {}", placed(self.task, self.arrays, self.mapping))
         with self.record.counted(f"{FLOAT}/learn", self.host):
             self.model, history = self.stages.learn(self.host)
         self.record.parameters["backbone"] = sum(each.numel() for each in self.model.parameters())
@@ -115,11 +130,13 @@ class MainJob:
         recipe = self.task.recipe
         with self.record.counted(f"{BARE}/learn", self.array_ledger), self.bars("array: program") as progress:
             self.chip = convert(
-                self.model, self.arrays, tolerance=recipe.tolerance, policy=recipe.policy, progress=progress
-            )
+                self.model, self.arrays, mapping=self.mapping, tolerance=recipe.tolerance, policy=recipe.policy,
+                measured_from=self.measured_from, progress=progress,
+            )  # fmt: skip
         self.reports = _reports(self.chip)
         for report, crossbar in zip(self.reports, self.arrays, strict=True):
-            self.verified.append(crossbar.verify(report.target, recipe.tolerance, VERIFY_AVERAGES))
+            with self.bars("array: verify") as progress:
+                self.verified.append(crossbar.verify(report.target, recipe.tolerance, VERIFY_AVERAGES, progress))
         self.array_ledger.mark(DEPLOYMENT)
         self.record.programming["first"] = "; ".join(map(str, self.reports))
         self._note("program", report=self.record.programming["first"])
@@ -231,13 +248,27 @@ class MainJob:
 
     def _assess(self, method: str, stage: Stage, model: nn.Module, ledger: Ledger) -> None:
         with self.record.counted(f"{method}/{stage}/inference", ledger):
-            predicted = adapt.predict(model, self.task.test.x)
+            predicted = self._predicted(f"{method}, {stage}: infer", model)
         self.record.predictions.setdefault(method, {})[stage] = predicted.cpu().numpy()
         accuracy = self.record.accuracy(method, stage)
         logger.info("{} after {}: {:.1%} overall", method, stage, accuracy["overall"])
         self._note(
             "infer", method=method, stage=stage, **{name: accuracy[name] for name in ("kept", "forgotten", "new")}
         )
+
+    def _predicted(self, title: str, model: nn.Module) -> torch.Tensor:
+        """Predicted classes of the test samples; with a bar where that takes its time."""
+        x = self.task.test.x
+        if self.arrays[0].spec.cells_at_once is None:
+            return adapt.predict(model, x)
+        parts = torch.split(x, PICTURES_AT_ONCE)
+        with self.bars(title) as progress:
+            found: list[torch.Tensor] = []
+            for part in parts:
+                progress(len(found), len(parts), "")
+                found.append(adapt.predict(model, part))
+            progress(len(parts), len(parts), "")
+        return torch.cat(found)
 
     def _embed(self, model: nn.Module, stage: Stage) -> None:
         assert isinstance(model, Mixer)
