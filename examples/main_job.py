@@ -24,6 +24,7 @@ from rmhil.nn import (
     adapter_names,
     adapters_off,
     add_adapter,
+    analog_layers,
     convert,
     freeze_adapter,
     get_adapter,
@@ -259,7 +260,7 @@ class MainJob:
     def _predicted(self, title: str, model: nn.Module) -> torch.Tensor:
         """Predicted classes of the test samples; with a bar where that takes its time."""
         x = self.task.test.x
-        if self.arrays[0].spec.cells_at_once is None:
+        if self.arrays[0].spec.cells_at_once is None or not analog_layers(model):
             return adapt.predict(model, x)
         parts = torch.split(x, PICTURES_AT_ONCE)
         with self.bars(title) as progress:
