@@ -1,4 +1,16 @@
-"""The bench: instruments that drive a real device, and the promise of how they are left."""
+"""The bench: instruments that drive a real device, and the promise of how they are left.
+
+Where to look:
+
+- `backend`: the target `bench`, a board and an analyser behind the seam; beside it `instruments` (both, opened in order
+  and left safe), `ownership`, `step_*`, `line_order` and `backend_errors`.
+- `config*`: the bench in one file; `preflight*`, `lights`, `remedies` and `bench_under_test`: whether it is so.
+- `b1500a`: the analyser's driver. From the wire up: `wire`, `session`, `exchange`, then `startup`, `safety`, `limits`,
+  `setups`, `readings`, and `step_program` in `program_memory`; `flex` is its language. `one_cell` is a bench without a
+  board, on the `three_lines` that a whole bench uses, too.
+- `board`: the board's driver, in the modules `board_*`; `board_map` and `boards` are generated.
+- `link`: the way to the board's daemon, in the modules `link_*`, with `frames` and `messages` as bytes.
+"""
 
 from __future__ import annotations
 
