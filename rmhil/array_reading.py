@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from rmhil.array_view import ArrayView
 from rmhil.backend import Biases, Cells, Floats, Read, Status, Trace
 from rmhil.checks import whole_number
-from rmhil.errors import NotFiniteError, OutOfRangeError, OverRangeError, UnknownNameError, nothing_was_driven
+from rmhil.errors import (
+    NotFiniteError,
+    OutOfRangeError,
+    OverRangeError,
+    RmhilError,
+    UnknownNameError,
+    nothing_was_driven,
+)
 from rmhil.program_report import Outcome, Progress, VerifyReport
 from rmhil.units import Siemens
 from rmhil.write_verify.cell_run import CellRun, Watch
@@ -156,11 +163,19 @@ class ArrayReading(ArrayView):
         """What a run shows is known afterwards, also if it breaks off; the backend is then made safe."""
         try:
             yield
-        except BaseException:
-            self._backend.safe()
+        except BaseException as error:
+            self._make_safe_after(error)
             raise
         finally:
             self._remember(run)
+
+    def _make_safe_after(self, error: BaseException) -> None:
+        """Make the backend safe; an error of the same kind said that it is not, and how it came to that."""
+        try:
+            self._backend.safe()
+        except RmhilError as unsafe:
+            if type(unsafe) is not type(error):
+                raise
 
     def _remember(self, run: CellRun) -> None:
         touched = (run.reads > 0) | run.maybe_pulsed

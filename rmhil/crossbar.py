@@ -191,7 +191,7 @@ class Crossbar(ArrayReading):
             work()
         except BaseException as error:
             try:
-                self._backend.safe()
+                self._make_safe_after(error)
             finally:
                 report = self._keep(run, named, target, tolerance, policy)
             if isinstance(error, KeyboardInterrupt):

@@ -59,8 +59,8 @@ def typed_in(page: Path) -> Iterator[Typed]:
 
 
 def _commands(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Commands of a block with what follows each."""
-    parts = re.split(rf"^{re.escape(_PROMPT)}", text, flags=re.MULTILINE)
-    assert not parts[0], "a console block begins with a prompt"
-    lines = [part.splitlines() for part in parts[1:]]
+    """Commands of a block with what follows each; `^C` is one as well."""
+    nothing, *parts = re.split(rf"^(?:{re.escape(_PROMPT)}|(?=\^C$))", text, flags=re.MULTILINE)
+    assert not nothing, "a console block begins with a prompt"
+    lines = [part.splitlines() for part in parts]
     return [(first, tuple(rest)) for first, *rest in lines]

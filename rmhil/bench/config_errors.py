@@ -14,6 +14,7 @@ _UNITS: Final = {"_v": "V", "_a": "A", "_s": "s", "_siemens": "S"}
 
 _TABLE: Final = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\- ]+?)\s*\]")
 _KEY: Final = re.compile(r"^\s*([A-Za-z0-9_\-]+)\s*=")
+_NAMED: Final = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)+) = ")
 _RANGES: Final = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 
@@ -29,7 +30,7 @@ def problems(error: ValidationError, model: type[BaseModel], name: str, text: st
     found = []
     for one in error.errors():
         path = [str(part) for part in one["loc"]]
-        line = line_of(text, path)
+        line = line_of(text, path or _first_key(one["msg"]))
         where = f"{name}:{line}" if line else name
         found.append(f"{where}: {_told(one, path, model)}")
     return found
@@ -46,6 +47,12 @@ def line_of(text: str, path: Sequence[str]) -> int:
         elif (key := _KEY.match(line)) and [*table, key[1]] == list(path):
             return number
     return 0
+
+
+def _first_key(message: str) -> list[str]:
+    """The key that a message about several tables begins with."""
+    found = _NAMED.match(message)
+    return found[1].split(".") if found else []
 
 
 def _told(one: Any, path: list[str], model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -90,8 +90,9 @@ class RoutedCells(CellNetwork):
         with self._lock:
             self._products.catch_up()
             if not self._stressed:
-                self._read = self._selection is not None
-                return self._without_leakage(super().solve(self._kelvin(sources), integration), sources)
+                points = super().solve(self._kelvin(sources), integration)
+                self._read = self._selection is not None  # afterwards: a transaction that begins here forgets it
+                return self._without_leakage(points, sources)
             verify_step, self._step = self._step, self._stress_step
             points = super().solve(self._kelvin(sources), integration)
             self._stress_step, self._step = self._step, verify_step

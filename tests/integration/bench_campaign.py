@@ -1,34 +1,35 @@
 """A campaign: `rmhil program` on a twin is struck at random moments, resumed, and held against the twin's own records.
 
-    python -m tests.integration.bench_campaign --trials 300
-
-prints the table that docs/explanation/surviving-faults.md keeps.
+`python -m tests.integration.bench_campaign 300 --out campaign` strikes 300 times, and writes the table that
+docs/explanation/surviving-faults.md keeps.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
+import itertools
 import random
 import re
 import signal
 import sqlite3
+import sys
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from rmhil.backend import Floats, Operation
 from rmhil.bench.config import bench_config
 from rmhil.bench.config_text import config_text
-from rmhil.journal import Fate, Kind
+from rmhil.journal import Fate, Journal, Kind
 from rmhil.store import Run
 from rmhil.units import Seconds, Siemens
-from sim_backend.twin import Twin
+from sim_backend.twin import Twin, start_twin
 from sim_backend.twin.backend import twin_config
 from tests.held_sim import SPAWNING, run_command
 from tests.integration.bench_faults import Blow, Listener, Phase, Position, Trap
@@ -36,6 +37,12 @@ from tests.integration.led_links import LedLinks, Link
 from tests.integration.pulse_account import Account, account, without_reason
 
 TOLERANCE: Final[Siemens] = 4e-6
+
+SEEDS: Final = (7, 8, 9, 10)
+"""Of the chips of a campaign."""
+
+AGAIN: Final = 0.33
+"""1: share of the jobs of a campaign that are struck a second time, while they are resumed."""
 
 _READ_AGAIN: Final[Siemens] = 3e-6
 """S by which a cell that was good may have drifted, and its reading have been off (estimate)."""
@@ -48,6 +55,9 @@ _HANGS_AFTER: Final[Seconds] = 60.0
 
 _OFF_WITHIN: Final[Seconds] = 5.0
 """s from a fault until all outputs are off."""
+
+_RESUMED: Final = "resumed"
+_PHASES: Final = (*Phase, _RESUMED)
 
 _CODES: Final = {Blow.CTRL_C: 130, Blow.CTRL_C_TWICE: 130, Blow.SIGTERM: 143, Blow.SIGKILL: -signal.SIGKILL}
 """Exit codes where the fault cuts the program short; 2 for all others."""
@@ -77,6 +87,7 @@ class Struck:
         phase: what the program was at; None of one that was going on with a job.
         code: its exit code.
         off_after: s until all outputs were off for good; None where it went on.
+        maybe: pulses of which its journal does not say whether they were given.
         said: its last words.
     """
 
@@ -84,6 +95,7 @@ class Struck:
     phase: Phase | None
     code: int
     off_after: Seconds | None
+    maybe: int
     said: str
 
 
@@ -142,7 +154,8 @@ class Campaign:
         """
         rng = random.Random(number)
         folder, anew = self._prepared(f"trial-{number}", seed)
-        arguments, struck = anew, []
+        self.links.plug_in()
+        arguments, struck = anew, list[Struck]()
         for blow in blows:
             phase = None if struck else rng.choice(list(Phase))
             moment = Position(rng.randint(0, 5), rng.randint(1, 20)) if phase is None else rng.choice(phases[phase])
@@ -150,18 +163,21 @@ class Campaign:
             ended = self.run(folder, arguments, trap)
             if trap.struck_at is None:
                 break  # it was over before
-            off_after = None if ended.code == 0 else ended.off_at - trap.struck_at
-            struck.append(Struck(blow, phase, ended.code, off_after, ended.err))
+            off_after = max(ended.off_at - trap.struck_at, 0.0) if ended.code else None
             _check_end(blow, ended, off_after)
             self.links.plug_in()
-            if ended.code == 0:
-                break
-            arguments = _following(folder, anew)
+            journal = _opened_journal(folder)
+            maybe = 0 if journal is None else sum(one.fate is Fate.MAYBE for one in journal.transactions())
+            struck.append(Struck(blow, phase, ended.code, off_after, maybe, ended.err))
+            if _is_done(journal):
+                break  # the map is finished; what came late hit the end of the program alone
+            assert maybe <= 1
+            arguments = anew if journal is None else ["program", "--resume", "latest", "--json"]
         self.links.watcher = None
-        if ended.code:
+        if not _is_done(_opened_journal(folder)):
             ended = self.run(folder, arguments)
             assert ended.code == 0, ended.err
-        return Trial(tuple(struck), self._check_job(folder, json.loads(ended.out)))
+        return Trial(tuple(struck), self._check_job(Run.open("latest", folder / "runs")))
 
     def _prepared(self, name: str, seed: int) -> tuple[Path, list[str]]:
         """A virgin chip, a folder with its bench and a target, and the command."""
@@ -199,9 +215,9 @@ class Campaign:
         assert process.exitcode is not None
         return Ended(process.exitcode, (folder / "stdout").read_text(), (folder / "stderr").read_text(), off_at)
 
-    def _check_job(self, folder: Path, report: dict[str, Any]) -> Account:
+    def _check_job(self, run: Run) -> Account:
         """Hold the finished job against the array."""
-        run = Run.open("latest", folder / "runs")
+        report = [step.detail for step in run.steps() if step.kind == "program"][-1]
         found = account(run, self.twin.pulses())
         told = sum(one.kind is Kind.PULSE and one.fate is Fate.DONE for one in run.journal.transactions())
         assert report["cells"] == self.target.size
@@ -227,14 +243,108 @@ def _check_end(blow: Blow, ended: Ended, off_after: Seconds | None) -> None:
         assert off_after < _OFF_WITHIN, (blow, ended)
 
 
-def _following(folder: Path, anew: Sequence[str]) -> list[str]:
-    """The command that brings a job to its end: it goes on with the run, if it came so far as to have one."""
+def _is_done(journal: Journal | None) -> bool:
+    """Whether the job has come to its end."""
+    return journal is not None and journal.jobs()[-1].status == "complete"
+
+
+def _opened_journal(folder: Path) -> Journal | None:
+    """The journal of the run, which is sound; None where the program did not come so far as to have one."""
     journals = list((folder / "runs").glob("*/journal.sqlite"))
     if not journals:
-        return list(anew)
-    (journal,) = journals
-    with closing(sqlite3.connect(journal)) as opened:
+        return None
+    (path,) = journals
+    with closing(sqlite3.connect(path)) as opened:
         assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    open_ends = sum(one.fate is Fate.MAYBE for one in Run.open(journal.parent).journal.transactions())
-    assert open_ends <= 1
-    return ["program", "--resume", "latest", "--json"]
+    return Run.open(path.parent).journal
+
+
+@contextmanager
+def campaign(twin: Twin, folder: Path, shape: tuple[int, int]) -> Iterator[Campaign]:
+    """A campaign on a twin."""
+    analyser = re.search(r",(\d+)", twin.analyser)
+    assert analyser is not None
+    with closing(LedLinks(int(analyser[1]), int(twin.board_url.rpartition(":")[2]))) as links:
+        yield Campaign(twin, links, folder, shape)
+
+
+def table(trials: Sequence[Trial]) -> str:
+    """What was tried and what came of it, in Markdown."""
+    head = ["what happens", "tried", *_PHASES, "went on", "exit code", "outputs off after, s", "maybe applied"]
+    struck = [one for trial in trials for one in trial.struck]
+    rows = [head, ["---"] * len(head), *(_row(blow, [one for one in struck if one.blow is blow]) for blow in Blow)]
+    given, unsure, of_these = (
+        sum(getattr(trial.account, name) for trial in trials) for name in ("given", "unsure", "unsure_given")
+    )
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    total = f"{len(struck)} faults in {len(trials)} jobs with {given:,} pulses. "
+    return "\n".join([*lines, "", f"{total}Maybe applied: {unsure} pulses, of which {of_these} were given.", ""])
+
+
+def _row(blow: Blow, struck: Sequence[Struck]) -> list[str]:
+    where = [str(sum((one.phase or _RESUMED) == phase for one in struck)) for phase in _PHASES]
+    cut = [one.off_after for one in struck if one.off_after is not None]
+    off = f"{np.median(cut):.2f}, at most {max(cut):.2f}" if cut else ""
+    codes = ", ".join(str(code) for code in sorted({one.code for one in struck if one.code}))
+    went_on, maybe = sum(one.code == 0 for one in struck), sum(one.maybe for one in struck)
+    return [blow.value, str(len(struck)), *where, str(went_on), codes, off, str(maybe)]
+
+
+def strike(
+    work: Campaign, faults: int, seeds: Sequence[int], again: float, failures: list[str] | None = None
+) -> Iterator[Trial]:
+    """Strike at least so many times: kind after kind, chip after chip.
+
+    Args:
+        work: to be struck.
+        faults: how many.
+        seeds: of the chips.
+        again: share of the jobs that are struck a second time, by any kind, while they are resumed.
+        failures: takes what failed; None raises it.
+
+    Raises:
+        AssertionError: something was lost, done twice, or left on.
+    """
+    phases = {seed: work.undisturbed(seed) for seed in seeds}
+    kinds, rng, done = list(Blow), random.Random(0), 0
+    for number in itertools.count():
+        if done >= faults:
+            return
+        blows = [kinds[number % len(kinds)], *([rng.choice(kinds)] if rng.random() < again else [])]
+        seed = seeds[number // len(kinds) % len(seeds)]
+        try:
+            trial = work.trial(number, seed, phases[seed], blows)
+        except AssertionError as error:
+            if failures is None:
+                raise
+            failures.append(f"trial {number}, chip {seed}, {[blow.name for blow in blows]}: {error}")
+            done += 1
+        else:
+            done += len(trial.struck)
+            yield trial
+
+
+def main() -> int:
+    """Run a campaign of one's own. Returns an exit status."""
+    parser = argparse.ArgumentParser(description="Strike `rmhil program` on a twin, and see what becomes of it.")
+    parser.add_argument("faults", type=int, help="how many")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder to make: the table, and everything that was done"
+    )
+    parser.add_argument("--shape", type=int, nargs=2, default=(3, 3), help="lines of the array")
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True)
+    failures: list[str] = []
+    trials: list[Trial] = []
+    with start_twin(tied=True) as twin, campaign(twin, asked.out, tuple(asked.shape)) as work:
+        for trial in strike(work, asked.faults, SEEDS, AGAIN, failures):
+            trials.append(trial)
+            (asked.out / "table.md").write_text(table(trials))
+            (asked.out / "failures.txt").write_text("\n\n".join(failures))
+    (asked.out / "failures.txt").write_text("\n\n".join(failures))
+    sys.stdout.write("\n\n".join([table(trials), *failures]))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -136,6 +136,7 @@ PULSES = (
     (Operation.SET, 1.8, 2.5),
     (Operation.RESET, 1.4, 5.0),
     (None, 0.0, 0.0),
+    (None, 0.0, 0.0),
     (Operation.SET, 1.7, 2.0),
     (Operation.RESET, 1.8, 5.0),
     (Operation.RESET, 2.1, 5.0),

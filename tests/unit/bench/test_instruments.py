@@ -28,10 +28,13 @@ CONFIG = bench_config(
 class Recorded:
     """Stands for an instrument: writes down what it is asked for, and fails where it is told to."""
 
-    on, closed = True, False
+    on, closed, lost = True, False, False
 
     def __init__(self, name: str, done: list[str], failing: dict[str, RmhilError]) -> None:
         self._name, self._done, self._failing = name, done, failing
+
+    def isolated_by(self, isolate: Callable[[], None]) -> None:
+        self.isolate = isolate
 
     def __getattr__(self, asked: str) -> Callable[[], None]:
         def carry_out() -> None:
@@ -99,6 +102,48 @@ def test_what_could_not_be_made_safe_is_named_and_logged_loudly(
     assert "the cable is out" in str(caught.value)
     assert "no power" in str(caught.value)
     assert said == ["CRITICAL"]
+
+
+def test_what_is_tried_again_in_vain_is_not_said_aloud_again(
+    instruments: Instruments, failing: dict[str, RmhilError]
+) -> None:
+    failing["board safe"] = BoardOutputsUnknownError("B", "the cable is out")
+    said: list[str] = []
+    logger.enable("rmhil")
+    sink = logger.add(lambda message: said.append(message.record["level"].name), level="CRITICAL")
+    try:
+        for _ in range(3):
+            with pytest.raises(OutputsNotSafeError):
+                instruments.safe()
+        del failing["board safe"]
+        instruments.safe()
+        failing["board safe"] = BoardOutputsUnknownError("B", "the cable is out again")
+        with pytest.raises(OutputsNotSafeError):
+            instruments.safe()
+    finally:
+        logger.remove(sink)
+        logger.disable("rmhil")
+    assert said == ["CRITICAL"] * 2
+
+
+def test_an_analyser_that_does_not_answer_is_cut_off_from_the_array_before_it_is_asked_again(
+    instruments: Instruments, done: list[str], failing: dict[str, RmhilError]
+) -> None:
+    analyser = cast("Any", instruments.analyser)
+    analyser.isolate()
+    assert done == ["board safe"]
+    failing["board safe"] = BoardOutputsUnknownError("B", "the cable is out")
+    analyser.isolate()  # `safe` follows, and raises
+    del failing["board safe"]
+    analyser.lost = True
+    done.clear()
+    instruments.safe()
+    assert done == ["board safe", "analyser switch_off"], "it would not hear that it is to go to 0 V"
+
+
+def test_a_bench_is_let_go_of_in_the_order_of_safe(instruments: Instruments, done: list[str]) -> None:
+    instruments.close()
+    assert done == ["analyser zero_verified", "board close", "analyser close"]
 
 
 def test_a_bench_that_cannot_be_made_safe_is_let_go_of_all_the_same(
