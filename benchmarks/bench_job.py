@@ -4,14 +4,14 @@
 
 The job is done on a twin by `BenchBackend`, and every pulse, reading and pause of it is taken down. Spot by spot,
 the same are then given to the same chip as it was before: each FLEX command is a message of its own over a bare VISA
-session, as programs on the public drivers of PyMeasure and QCoDeS send them, and the board is asked for the same routes.
-Errors are asked for after each command, as those drivers do, or once a step; in a third manner settings of a pulse that
-stay as they are are not sent again. What cells were given is compared pulse by pulse.
+session, as programs on the public drivers of PyMeasure and QCoDeS send them, and the board is asked for the same
+routes. Errors are asked for after each command, as those drivers do, or once a step; in a third manner settings of a
+pulse that stay as they are are not sent again. What cells were given is compared pulse by pulse.
 
 Messages are those that each client wrote and read. Times are those of the twin's virtual clock, so they stand and fall
-with the emulator's timing model (`sim_backend.b1500a.Timing`: 3 ms a message and 1 ms a command are estimates). Routes of
-the board take no time on that clock, and an answer takes none on its way back; both would be the same for all drivers, or
-more for those that ask more.
+with the emulator's timing model (`sim_backend.b1500a.Timing`: 3 ms a message and 1 ms a command are estimates). On that
+clock routes of the board and answers on their way back take no time. Routes are the same for all drivers; answers would
+add more to those that read more.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ class SpotBySpot:
         self._write(command)
         answer = self._answer()
         value = _VALUE.search(answer)
-        assert value is not None, repr((command, answer))
+        assert value is not None, f"{command} is answered by {answer!r}"
         if self.checked:
             self._errors()
         return float(value[0])

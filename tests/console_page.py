@@ -16,7 +16,6 @@ from pathlib import Path
 
 _BLOCK = re.compile(r"(?:<!-- console: (?P<how>.*?) -->\s*)?^```console\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _PROMPT = "$ "
-_LEFT_OUT = ".."
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -39,8 +38,8 @@ class Typed:
     @property
     def words(self) -> set[str]:
         """Words of the output that are no numbers, paths or names made by chance."""
-        shown = [line for line in self.output if line.strip() != _LEFT_OUT]
-        return {word for line in shown for part in line.split() if not _of_this_run(part) for word in _WORD.findall(part)}
+        parts = [part for line in self.output for part in line.split()]
+        return {word for part in parts if not _of_this_run(part) for word in _WORD.findall(part)}
 
 
 def _of_this_run(part: str) -> bool:

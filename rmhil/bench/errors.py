@@ -34,12 +34,16 @@ class InstrumentError(RmhilError):
 
 
 class InstrumentNotFoundError(InstrumentError, BackendUnavailableError):
-    """Nothing answers under this name; nothing was driven."""
+    """Nothing answers under this name; nothing was driven.
 
-    def __init__(self, resource: str, reason: str, seen: Sequence[str]) -> None:
-        listed = ", ".join(seen) or "nothing"
-        super().__init__(f"{resource}: not found ({reason}). VISA sees: {listed}")
-        self.seen = tuple(seen)
+    Attributes:
+        seen: names that VISA lists; none where it was not asked, as in the place of a link that broke.
+    """
+
+    def __init__(self, resource: str, reason: str, seen: Sequence[str] | None) -> None:
+        listed = "" if seen is None else f". VISA sees: {', '.join(seen) or 'nothing'}"
+        super().__init__(f"{resource}: not found ({reason}){listed}")
+        self.seen = tuple(seen or ())
 
 
 class BusHeldError(InstrumentError, BackendUnavailableError):

@@ -76,19 +76,22 @@ class VisaWire:
         resource: any VISA name of an instrument or socket.
         library: as `pyvisa.ResourceManager` takes it.
         exclusive: whether to lock it for others, where the transport has locks.
+        again: whether this is in the place of a link that broke, and outputs wait for it.
 
     Attributes:
         locked: whether it is locked for others.
 
     Raises:
-        InstrumentNotFoundError: VISA cannot open it.
+        InstrumentNotFoundError: VISA cannot open it. The first time it says what else VISA lists, which may take 1 s.
         BusHeldError: somebody else holds it.
     """
 
-    def __init__(self, resource: str, library: str = DEFAULT_LIBRARY, exclusive: bool = False) -> None:
+    def __init__(
+        self, resource: str, library: str = DEFAULT_LIBRARY, exclusive: bool = False, again: bool = False
+    ) -> None:
         from pyvisa.constants import ResourceAttribute, StatusCode
 
-        self._visa = _open(resource, library)
+        self._visa = _open(resource, library, again)
         self.locked = exclusive and _locked(self._visa, resource)
         self._visa.read_termination = "\n"
         self._wait: int | None = None
@@ -155,10 +158,11 @@ def visa_links(resource: str, library: str, exclusive: bool) -> Callable[[], Vis
 
     They must not wait until the lock of the broken one is forgotten.
     """
-    locks = [exclusive]
+    firsts = [True]
 
     def open_link() -> VisaWire:
-        return VisaWire(resource, library, locks.pop() if locks else False)
+        first = bool(firsts and firsts.pop())
+        return VisaWire(resource, library, exclusive and first, again=not first)
 
     return open_link
 
@@ -174,7 +178,7 @@ def resources_seen(library: str = DEFAULT_LIBRARY) -> list[str]:
             return []
 
 
-def _open(resource: str, library: str) -> MessageBasedResource:
+def _open(resource: str, library: str, again: bool) -> MessageBasedResource:
     import pyvisa
 
     try:
@@ -184,9 +188,9 @@ def _open(resource: str, library: str) -> MessageBasedResource:
     except pyvisa.VisaIOError as error:
         if error.abbreviation in ("VI_ERROR_RSRC_BUSY", "VI_ERROR_RSRC_LOCKED", "VI_ERROR_NCIC"):
             raise BusHeldError(resource, f"somebody else holds it ({error.abbreviation})") from error
-        raise InstrumentNotFoundError(resource, _reason(error), resources_seen(library)) from error
+        raise InstrumentNotFoundError(resource, _reason(error), None if again else resources_seen(library)) from error
     except Exception as error:  # libraries raise errors of their own, bare Exception among them
-        raise InstrumentNotFoundError(resource, _reason(error), resources_seen(library)) from error
+        raise InstrumentNotFoundError(resource, _reason(error), None if again else resources_seen(library)) from error
     if not hasattr(opened, "write_raw"):
         opened.close()
         raise InstrumentNotFoundError(resource, "it takes no messages", resources_seen(library))

@@ -136,6 +136,25 @@ def test_a_step_whose_answer_is_lost_says_that_the_pulse_may_have_been_given(
     assert backend.apply(CELL, None, read).status[0] == 0, "the bench goes on"
 
 
+def test_all_lines_are_open_before_an_analyser_that_is_silent_is_asked_again(
+    bench: Bench, backend: BenchBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, board, heard = Read.default(backend.spec), backend.instruments.board, list[int]()
+    backend.apply(CELL, None, read)
+    open_lines = board.safe
+
+    def noting() -> None:
+        heard.append(bench.emulator.ask(lambda engine: engine.log.received))
+        open_lines()
+
+    monkeypatch.setattr(board, "safe", noting)
+    before = bench.emulator.ask(lambda engine: engine.log.received)
+    bench.emulator.inject(Fault(kind=FaultKind.TIME_OUT))
+    with pytest.raises(StepFailedError):
+        backend.apply(CELL, set_pulse(), read)
+    assert heard[0] == before + 1, "the step, and nothing after it"
+
+
 def test_without_a_board_no_pulse_is_sent_and_the_error_says_so(bench: Bench, tmp_path: Path) -> None:
     backend = open_backend(bench.config(board={"link_timeout_s": 0.2}))
     read = Read.default(backend.spec)

@@ -8,14 +8,12 @@ do not meet.
 from __future__ import annotations
 
 import gc
-import os
 import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -62,8 +60,6 @@ class Reader:
         """Do what one command says, and hold what comes out against the page."""
         command = re.sub("|".join(PORTS), lambda found: self._ports[found[0]], typed.command)
         code, shown = self._done(command, typed.how)
-        if os.environ.get("T_SHOW"):
-            print("$", typed.command); print(shown)
         where = f"{PAGE.name}, block at line {typed.line}: {typed.command}\n{shown}"
         expected = re.search(r"exit (\d+)", typed.how)
         assert code == (int(expected[1]) if expected else 0), where
@@ -143,6 +139,4 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
 
 def test_every_command_of_the_first_day_works_as_printed(reader: Reader) -> None:
     for typed in typed_in(PAGE):
-        begun = time.perf_counter()
         reader.type(typed)
-        if os.environ.get("T_SHOW"): print(f"{time.perf_counter()-begun:.1f} s", typed.command)
