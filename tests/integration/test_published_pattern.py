@@ -27,11 +27,11 @@ READ_NOISE = ("read-noise", "telegraph", "retention", "adc-noise")
 """Everything that differs from one time to the next; spread from cell to cell and from pulse to pulse stays."""
 
 VOLTAGE_APART = 1e-4
-"""V: what the six digits of the analyser's readings come to in the next pulse of a policy that goes by them; ten times
+"""V: what the six digits of the analyser's readings come to in the next pulse of a policy that goes by them; five times
 what 32 x 32 cells showed."""
 
 CONDUCTANCE_APART = 1e-8
-"""S: 0.1 nA of such a reading at 0.2 V, and what a pulse that is so little different does."""
+"""S: the same in what is read at last; nine times what 32 x 32 cells showed."""
 
 SMALL, WHOLE = 5, 32
 """Cells each way."""
