@@ -40,7 +40,7 @@ demo: venv
 	$(BIN)/rmhil demo
 
 test: venv
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=40
 
 # What follows from the register map, the board descriptions, the chips' numbers and the pin files.
 regmap: venv

@@ -30,8 +30,8 @@ SPAWNING: Final = get_context("forkserver")
 """Processes are forked from one that has imported everything, and has no thread of the test's."""
 
 SPAWNING.set_forkserver_preload(
-    ["rmhil.cli.app", "rmhil.cli.program_command", "rmhil.crossbar", "sim_backend.twin.backend", "pyvisa_py",
-     "tests.held_sim"]
+    ["rmhil.cli.app", "rmhil.cli.program_command", "rmhil.crossbar", "xarray", "h5netcdf",
+     "sim_backend.twin.backend", "pyvisa_py", "serial.urlhandler.protocol_socket", "tests.held_sim"]
 )  # fmt: skip
 
 
