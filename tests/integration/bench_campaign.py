@@ -331,7 +331,7 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder to make: the table, and everything that was done"
     )
-    parser.add_argument("--shape", type=int, nargs=2, default=(3, 3), help="lines of the array")
+    parser.add_argument("--shape", type=int, nargs=2, default=(3, 2), help="lines of the array")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True)
     failures: list[str] = []
