@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import ClassVar, Final
 
 from loguru import logger
 
@@ -33,6 +33,8 @@ _ALL_NEAR_ZERO: Final = "0"
 
 _ENDING: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a Python process without running its `finally` blocks."""
+
+_Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 class OutputGuard:
@@ -155,27 +157,31 @@ def signals_held() -> Iterator[list[int]]:
 
 
 class EndingSignals:
-    """While it is on, SIGTERM and SIGHUP end the process the way `sys.exit` does, so that outputs are switched off.
+    """While one of them is on, SIGTERM and SIGHUP end the process the way `sys.exit` does: outputs are switched off.
 
     A program that handles them itself keeps its own handlers; so does one that opens the analyser in a thread.
     """
 
-    def __init__(self) -> None:
-        self._before: list[int] = []
+    _on: ClassVar[set[EndingSignals]] = set()
+    """Those that are on: the first handles the signals, the last gives them back."""
 
     def on(self) -> None:
         """Handle those signals that nobody handles."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = [number for number in _ENDING if signal.getsignal(number) == signal.SIG_DFL]
-            for number in self._before:
-                signal.signal(number, _exit)
+        self._on.add(self)
+        _change_handlers(signal.SIG_DFL, _exit)
 
     def off(self) -> None:
-        """Give back what is still handled here."""
-        if threading.current_thread() is threading.main_thread():
-            for number in self._before:
-                if signal.getsignal(number) is _exit:
-                    signal.signal(number, signal.SIG_DFL)
+        """Give back what is still handled here, unless another analyser needs it."""
+        self._on.discard(self)
+        if not self._on:
+            _change_handlers(_exit, signal.SIG_DFL)
+
+
+def _change_handlers(present: _Handler, wanted: _Handler) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDING:
+            if signal.getsignal(number) == present:
+                signal.signal(number, wanted)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

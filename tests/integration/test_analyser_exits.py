@@ -142,10 +142,13 @@ def test_a_link_that_cannot_be_opened_again_says_that_outputs_may_be_driven() ->
         analyser.close()
 
 
-def test_sigterm_is_the_programs_own_again_after_close(emulator: Emulator) -> None:
+def test_sigterm_is_the_programs_own_again_once_the_last_analyser_is_closed(emulator: Emulator) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with B1500A.open(emulator.resources["SOCKET"], WIRING):
-        assert signal.getsignal(signal.SIGTERM) != before
+    with emulate() as other, B1500A.open(other.resources["SOCKET"], WIRING):
+        with B1500A.open(emulator.resources["SOCKET"], WIRING):
+            guarded = signal.getsignal(signal.SIGTERM)
+            assert guarded != before
+        assert signal.getsignal(signal.SIGTERM) == guarded, "the other analyser is open"
     assert signal.getsignal(signal.SIGTERM) == before
 
 
