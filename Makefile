@@ -39,8 +39,9 @@ board-env:
 demo: venv
 	$(BIN)/rmhil demo
 
+# Files in the order of their names: by the number of its tests, as xdist has it, the longest file would come last.
 test: venv
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=40
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=40
 
 # What follows from the register map, the board descriptions, the chips' numbers and the pin files.
 regmap: venv

@@ -206,7 +206,7 @@ class SpotBySpot:
         width, compliance = float(pulse.width[0]), float(pulse.compliance[0])
         period = twin_config(self.twin).analyser_wiring.pulse_period(width, None, 0.0)
         self._set(
-            messages.measure(_TOGETHER, pulsed[0] or 0),
+            messages.measure(_TOGETHER, together[0]),
             messages.pulses_times(0.0, period),
             *(messages.pulses_width(one, 0.0, width) for one in (*together, lines.wl)),
             messages.pulses_source(1, lines.wl, 0.0, float(pulse.gate_voltage[0]), self.twin.limits.current),

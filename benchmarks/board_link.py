@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -125,7 +126,7 @@ def measure_payloads(link: Link, way: str, count: int) -> list[dict[str, Any]]:
     for kind, codes in payloads(count).items():
         if not np.array_equal(link.run_vectors(codes) & CODE_BITS, codes >> 2):
             raise RuntimeError(f"{way}, {kind}: results are wrong")
-        taken = time_of(lambda codes=codes: link.run_vectors(codes))  # type: ignore[misc]
+        taken = time_of(partial(link.run_vectors, codes))
         rows.append({"way": way, "payload": kind, "vectors_per_s": count / taken, "us_per_vector": taken / count * 1e6})
     return rows
 
@@ -184,7 +185,7 @@ def measure_batches(link: Link) -> list[Pair]:
     times = []
     for batch in BATCHES:
         codes = payloads(batch)["random"]
-        alone = time_of(lambda codes=codes: link.run_vectors(codes))  # type: ignore[misc]
+        alone = time_of(partial(link.run_vectors, codes))
 
         def overlapped(codes: Codes = codes) -> None:
             pending = link.submit_vectors(codes)

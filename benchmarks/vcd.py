@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,17 +40,17 @@ class Wave:
 
     def bits(self, low: int, count: int) -> Wave:
         """Some of its bits, as a signal of its own."""
-        cut = Wave()
-        for time, value in zip(self.times, self.values, strict=True):
-            cut.add(time, value >> low & ((1 << count) - 1))
-        return cut
+        return self._with(lambda value: value >> low & ((1 << count) - 1))
 
     def any_bit(self) -> Wave:
         """Whether it is not zero."""
-        cut = Wave()
+        return self._with(lambda value: int(value != 0))
+
+    def _with(self, change: Callable[[int], int]) -> Wave:
+        changed = Wave()
         for time, value in zip(self.times, self.values, strict=True):
-            cut.add(time, int(value != 0))
-        return cut
+            changed.add(time, change(value))
+        return changed
 
 
 def read_waves(path: Path, names: Iterable[str]) -> dict[str, Wave]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from rmhil.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from rmhil.backend import ArraySpec
     from rmhil.mapping import Mapping
+    from rmhil.nn.tiles import MapSource
 
 PICTURES: Final = 36
 """Test pictures on instruments: six of each class. Each takes the array some tenths of a second."""
@@ -34,7 +35,7 @@ class Extent:
     array_steps: int | None = None
     comparisons: bool = True
     cells: str = "pair"
-    measured_from: Literal["verify reads", "columns"] = "verify reads"
+    measured_from: MapSource = "verify reads"
 
     @classmethod
     def of(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rmhil.array_view import ArrayView
-from rmhil.backend import Biases, Cells, Floats, Read, Status, Trace
+from rmhil.backend import ArraySpec, Biases, Cells, Floats, Read, Status, Trace
 from rmhil.checks import whole_number
 from rmhil.errors import (
     NotFiniteError,
@@ -79,7 +79,7 @@ class ArrayReading(ArrayView):
             ShapeError, NotFiniteError, OutOfRangeError, ConfigError: nothing was driven.
         """
         wanted = self._target(target)
-        check_tolerance(tolerance)
+        check_tolerance(tolerance, self.spec)
         named = ~np.isnan(wanted)
         run = self._read_cells(named, averages, progress)
         achieved, status = np.full(named.shape, np.nan), np.zeros(named.shape, dtype=np.int8)
@@ -123,7 +123,7 @@ class ArrayReading(ArrayView):
             ShapeError, NotFiniteError, OutOfRangeError, ConfigError: as `program`.
         """
         self._target(target)
-        check_tolerance(tolerance)
+        check_tolerance(tolerance, self.spec)
 
     def _target(self, target: ArrayLike) -> Floats:
         wanted = self._region.to_map("target", target, np.float64)
@@ -131,9 +131,11 @@ class ArrayReading(ArrayView):
         if infinite:
             raise NotFiniteError("target", infinite, wanted.size)
         low, high = self.spec.conductance_min, self.spec.conductance_max
-        outside = wanted[(wanted < low) | (wanted > high)]
-        if outside.size:
-            raise OutOfRangeError(f"target ({outside.size} cells outside), first", outside[0], low, high, "S")
+        outside = np.argwhere((wanted < low) | (wanted > high))
+        if len(outside):
+            first = tuple(outside[0].tolist())
+            name = f"target of cell {first}, the first of {len(outside)} outside,"
+            raise OutOfRangeError(name, wanted[first], low, high, "S")
         return wanted
 
     def _named(self, mask: ArrayLike | None) -> NDArray[np.bool_]:
@@ -193,14 +195,14 @@ class ArrayReading(ArrayView):
         return OverRangeError("verify reads", count, total, self.spec.limits.current, "A")
 
 
-def check_tolerance(tolerance: Siemens) -> None:
-    """Refuse a tolerance (S) that is not finite and above 0.
+def check_tolerance(tolerance: Siemens, spec: ArraySpec) -> None:
+    """Refuse a tolerance (S) that is not above 0, or takes in every target: 2 where 2e-6 was meant.
 
     Raises:
         OutOfRangeError: it is not.
     """
-    if not 0 < tolerance < np.inf:  # written this way, NaN fails too
-        raise OutOfRangeError("tolerance", tolerance, 0, np.inf, "S")
+    if not 0 < tolerance <= spec.conductance_max:  # written this way, NaN fails too
+        raise OutOfRangeError("tolerance", tolerance, 0, spec.conductance_max, "S")
 
 
 def check_word(name: str, word: str) -> None:

@@ -273,13 +273,7 @@ class Pulses:
         return len(self.operation)
 
     def __getitem__(self, chosen: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Pulses:
-        return Pulses(
-            operation=self.operation[chosen],
-            amplitude=self.amplitude[chosen],
-            width=self.width[chosen],
-            gate_voltage=self.gate_voltage[chosen],
-            compliance=self.compliance[chosen],
-        )
+        return Pulses(**{one.name: getattr(self, one.name)[chosen] for one in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,11 +96,9 @@ def dataset(
 
 
 def write(labelled: xr.Dataset, path: Path) -> None:
-    """Write one map as compressed netCDF4, whole or not at all."""
+    """Write one map as compressed netCDF4."""
     encoding = {name: {"zlib": True, "complevel": 4} for name in labelled.data_vars}
-    unfinished = path.with_suffix(".part")
-    labelled.to_netcdf(unfinished, engine="h5netcdf", encoding=encoding)
-    unfinished.replace(path)
+    labelled.to_netcdf(path, engine="h5netcdf", encoding=encoding)
 
 
 def read(path: Path) -> xr.Dataset:

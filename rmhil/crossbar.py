@@ -115,7 +115,7 @@ class Crossbar(ArrayReading):
             BackendUnavailableError: the backend is safe as far as it answers; see `last_report`.
         """
         wanted = self._target(target)
-        check_tolerance(tolerance)
+        check_tolerance(tolerance, self.spec)
         max_pulses = whole_number("max_pulses", max_pulses)
         chooser = find_policy(policy)
         named = ~np.isnan(wanted)

@@ -28,7 +28,8 @@ class OutOfRangeError(RmhilError, ValueError):
     """A request broke a limit; nothing was driven."""
 
     def __init__(self, name: str, value: float, low: float, high: float, unit: str) -> None:
-        super().__init__(f"{name} = {value:g} {unit}, allowed {low:g} to {high:g} {unit}".replace("  ", " ").strip())
+        suffix = f" {unit}" if unit else ""
+        super().__init__(f"{name} = {value:g}{suffix}, allowed {low:g} to {high:g}{suffix}")
         self.name, self.value, self.low, self.high, self.unit = name, value, low, high, unit
 
 

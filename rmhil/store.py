@@ -5,7 +5,9 @@ runs/2026-11-21T14-03-12/
     run.json         command, configuration, seed, versions, backend, status
     journal.sqlite   the commands, pulses and readings, in order (beside it `-wal` and `-shm` while it is written)
     maps/*.nc        conductance maps (netCDF4)
+    measurements/*.nc  sweeps, endurance and retention of cells
     arrays/*.npz     other arrays (embeddings, currents)
+    population.json  what the adaptive policy knew of the cells (`rmhil program --pilot`)
     results.json     accuracies and counts
     ledger.json      events counted
     ledger-total.json  those and everything that comparisons did on the array (`rmhil demo`)
@@ -14,7 +16,7 @@ runs/2026-11-21T14-03-12/
     chip-wear.sqlite the pulses that each of them has had
     deployment/      the converted network, its adapters and `deployment.json` (`rmhil demo`)
     report.html      written by `rmhil report`
-    plots/*.png      pictures of the report
+    plots/*.png      pictures of measurements and of the report
     lock             the process that works on the run, while it does
 ```
 
@@ -53,6 +55,7 @@ from rmhil.run_record import (
     new_directory,
     read_json,
     read_record,
+    replacing,
     versions,
     write_text,
     writing,
@@ -85,13 +88,14 @@ class Run:
 
     Attributes:
         asked: what is asked for now (command and settings), for the journal in case it fails.
+        journal: what was asked of the array and what came of it, pulse by pulse; see `docs/reference/journal.md`.
     """
 
     def __init__(self, path: Path, record: RunRecord) -> None:
         self.path = path
         self.record = record
         self.asked: dict[str, Any] = {}
-        self._journal = Journal(path / JOURNAL_NAME)
+        self.journal = Journal(path / JOURNAL_NAME)
         self._lock = RunLock(path)
         self._earlier: RunRecord | None = None
 
@@ -159,18 +163,13 @@ class Run:
 
     # The journal ------------------------------------------------------------------------------
 
-    @property
-    def journal(self) -> Journal:
-        """What was asked of the array and what came of it, pulse by pulse; see `docs/reference/journal.md`."""
-        return self._journal
-
     def step(self, kind: str, **detail: Any) -> int:  # noqa: ANN401
         """Commit one step to the journal and return its number.
 
         Raises:
             RunDirectoryError: the journal is damaged or cannot be written.
         """
-        return self._journal.append(kind, detail)
+        return self.journal.append(kind, detail)
 
     def steps(self) -> list[Step]:
         """The journal, oldest step first.
@@ -178,7 +177,7 @@ class Run:
         Raises:
             RunDirectoryError: the journal is damaged.
         """
-        return self._journal.steps()
+        return self.journal.steps()
 
     # Maps and arrays --------------------------------------------------------------------------
 
@@ -213,8 +212,8 @@ class Run:
             report, arrays=arrays, bl=bl, sl=sl, **({"rmhil_version": rmhil.__version__, "run": self.name} | attributes)
         )
         path = self.directory("maps") / f"{checked_name(name)}.nc"
-        with writing(path):
-            conductance_maps.write(labelled, path)
+        with replacing(path) as unfinished:
+            conductance_maps.write(labelled, unfinished)
         return path
 
     def load_map(self, name: str) -> xr.Dataset:
@@ -225,7 +224,7 @@ class Run:
         """
         from rmhil import conductance_maps
 
-        path = self._existing("maps", name, ".nc")
+        path = self.existing("maps", name, ".nc")
         try:
             return conductance_maps.read(path)
         except (OSError, ValueError, KeyError) as error:
@@ -233,7 +232,7 @@ class Run:
 
     def map_names(self) -> list[str]:
         """Names of the saved maps, oldest first."""
-        return self._names("maps", ".nc")
+        return self.names_in("maps", ".nc")
 
     def save_arrays(self, name: str, **arrays: ArrayLike) -> Path:
         """Keep named arrays as `arrays/<name>.npz`; an earlier file is replaced.
@@ -243,11 +242,8 @@ class Run:
             RunDirectoryError: the file cannot be written.
         """
         path = self.directory("arrays") / f"{checked_name(name)}.npz"
-        unfinished = path.with_suffix(".part")
-        with writing(path):
-            with unfinished.open("wb") as file:
-                np.savez_compressed(file, **cast("dict[str, Any]", arrays))
-            unfinished.replace(path)
+        with replacing(path) as unfinished, unfinished.open("wb") as file:
+            np.savez_compressed(file, **cast("dict[str, Any]", arrays))
         return path
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
@@ -256,7 +252,7 @@ class Run:
         Raises:
             RunDirectoryError: there is no such file, or it is damaged.
         """
-        path = self._existing("arrays", name, ".npz")
+        path = self.existing("arrays", name, ".npz")
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as opened:
                 return {key: opened[key] for key in opened.files}
@@ -265,13 +261,31 @@ class Run:
 
     def array_names(self) -> list[str]:
         """Names of the saved array files, oldest first."""
-        return self._names("arrays", ".npz")
+        return self.names_in("arrays", ".npz")
 
     def directory(self, name: str) -> Path:
         """A folder inside the run (`adapters`, `model` ...), made when missing."""
         path = self.path / checked_name(name)
         with writing(path):
             path.mkdir(exist_ok=True)
+        return path
+
+    def names_in(self, folder: str, suffix: str) -> list[str]:
+        """Names of the files of one kind in a folder of the run, oldest first."""
+        files = (self.path / folder).glob(f"*{suffix}")
+        return [file.stem for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name))]
+
+    def existing(self, folder: str, name: str, suffix: str) -> Path:
+        """A file of the run.
+
+        Raises:
+            ConfigError: the name cannot be a file name.
+            RunDirectoryError: there is no such file; the message lists those there are.
+        """
+        path = self.path / folder / f"{checked_name(name)}{suffix}"
+        if not path.is_file():
+            known = ", ".join(self.names_in(folder, suffix)) or "none"
+            raise RunDirectoryError(f"{self.path}: no {folder}/{name}{suffix}; there are: {known}")
         return path
 
     # Results and counts -----------------------------------------------------------------------
@@ -333,7 +347,7 @@ class Run:
 
     def close(self) -> None:
         """Let go of the journal and the lock, and leave the status as it is. Idempotent."""
-        self._journal.close()
+        self.journal.close()
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -379,14 +393,3 @@ class Run:
 
     def _write_record(self) -> None:
         write_text(self.path / RECORD_NAME, self.record.model_dump_json(indent=2))
-
-    def _names(self, folder: str, suffix: str) -> list[str]:
-        files = (self.path / folder).glob(f"*{suffix}")
-        return [file.stem for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name))]
-
-    def _existing(self, folder: str, name: str, suffix: str) -> Path:
-        path = self.path / folder / f"{checked_name(name)}{suffix}"
-        if not path.is_file():
-            known = ", ".join(self._names(folder, suffix)) or "none"
-            raise RunDirectoryError(f"{self.path}: no {folder}/{name}{suffix}; there are: {known}")
-        return path

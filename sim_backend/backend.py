@@ -33,6 +33,7 @@ from rmhil.checks import check_biases, check_cells, check_mvm, check_pulses, che
 from rmhil.errors import BackendClosedError, OutOfRangeError, ShapeError
 from rmhil.line_model import cell_conductance, series_resistance
 from rmhil.line_solver import one_thread
+from rmhil.smu_rest import smu_rest
 from rmhil.units import Seconds, Siemens
 from sim_backend.cells import STEPS_MAX
 from sim_backend.chip import CELLS_AT_ONCE, Chip
@@ -47,11 +48,6 @@ from sim_backend.state import SavedState
 
 if TYPE_CHECKING:
     from rmhil.backend import Backend
-
-_LONG_PULSE: Final[Seconds] = 0.1
-_REST_SHORT: Final[Seconds] = 2e-3
-_REST_LONG: Final[Seconds] = 10e-3
-"""s: an SMU rests 2 ms after a pulse of up to 100 ms, 10 ms after a longer one (command PT, E5260 series manual)."""
 
 _FEW_CELLS: Final = 1 << 18
 """Cells of a transaction below which one thread is quickest."""
@@ -211,7 +207,7 @@ class SimBackend:
         """
         each = np.full(count, read.averages * PERIPHERY.read_time)
         if pulses is not None:
-            rest = np.where(pulses.width > _LONG_PULSE, _REST_LONG, _REST_SHORT) * _pace(self.config.device_preset)
+            rest = smu_rest(pulses.width) * _pace(self.config.device_preset)
             each += np.maximum(pulses.width + rest, self._spec.limits.pulse_period_min)
         times = self._chip.clock + np.cumsum(each)
         self._chip.clock += float(each.sum())

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from rmhil.errors import ConfigError, UnknownNameError
 from rmhil.wiring import Wiring
@@ -188,10 +189,15 @@ def load_config(config: str | Path | None, options: dict[str, Any]) -> SimConfig
             cause = one.get("ctx", {}).get("error")
             if isinstance(cause, UnknownNameError):
                 raise cause from error
-        details = "; ".join(
-            f"{'.'.join(str(part) for part in one['loc']) or 'sim'}: {one['msg']}" for one in error.errors()
-        )
+        details = "; ".join(_told(one) for one in error.errors())
         raise ConfigError(f"simulator settings: {details}") from error
+
+
+def _told(one: ErrorDetails) -> str:
+    key, value = ".".join(str(part) for part in one["loc"]) or "sim", one["input"]
+    if one["type"] == "extra_forbidden":
+        return f"{key} is unknown"
+    return f"{key} = {value!r}: {one['msg']}" if isinstance(value, int | float | str) else f"{key}: {one['msg']}"
 
 
 def _settings_of_state(given: dict[str, Any]) -> dict[str, Any]:
@@ -226,8 +232,11 @@ def check_same_chip(path: Path, saved: dict[str, Any], given: dict[str, Any]) ->
 def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            settings = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"simulator settings: cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"simulator settings: {path} is not TOML: {error}") from error
+    if {"analyser", "board"} <= settings.keys():
+        raise ConfigError(f"simulator settings: {path} describes a bench; open it as `bench`, or as `twin`")
+    return settings

@@ -7,6 +7,8 @@ import os
 # Before torch or numpy are imported: the arrays of the tests are too small for a second thread to pay.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import gc
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -31,6 +33,16 @@ def chips_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RMHIL_CHIPS", str(tmp_path_factory.mktemp("chips")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """A test that leaves an analyser open, which handles these signals, fails itself, and not one that comes later."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    if any(signal.getsignal(number) != handler for number, handler in before.items()):
+        gc.collect()  # closes what only the traceback of an expected error holds
+    assert {number: signal.signal(number, handler) for number, handler in before.items()} == before
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import select
@@ -30,6 +31,7 @@ from rmhil.bench.link_errors import BoardHeldError
 from sim_backend.twin.build import libraries
 
 FIRMWARE = Path(__file__).parents[1] / "firmware" / "c"
+BUILD = Path(__file__).parents[1] / "build" / "daemon"
 
 Build: TypeAlias = Literal["host", "sanitize", "armhf"]
 
@@ -44,11 +46,11 @@ _ANSWER_SECONDS = 20.0
 """s: more than the start of a daemon under qemu on a loaded machine takes."""
 
 
-def build_daemon(build: Build, folder: Path, hal: str = "mem") -> list[str]:
-    """The command that runs a freshly built daemon."""
+def build_daemon(build: Build, hal: str = "mem") -> list[str]:
+    """The command that runs a daemon, which is built at its first use and where a source has changed."""
     require(*_NEEDS[build])
-    _make(f"BUILD={folder}", f"HAL={hal}", build)
-    program = str(folder / build / f"rmhild-{hal}")
+    make(FIRMWARE, BUILD, f"BUILD={BUILD}", f"HAL={hal}", build)
+    program = str(BUILD / build / f"rmhild-{hal}")
     return ["qemu-arm", program] if build == "armhf" else [program]
 
 
@@ -66,8 +68,13 @@ def require(*programs: str) -> None:
         pytest.fail(message) if os.environ.get("RMHIL_REQUIRE_FIRMWARE") == "1" else pytest.skip(message)
 
 
-def _make(*arguments: str) -> None:
-    made = subprocess.run(["make", "-C", FIRMWARE, *arguments], capture_output=True, text=True, check=False)
+def make(sources: Path, folder: Path, *arguments: str) -> None:
+    """Run make for all processes of the tests, which share what it makes in a folder: one builds, the others wait."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = ["make", "--silent", "-C", sources, *arguments]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
 
 

@@ -12,7 +12,7 @@ import typer
 
 from rmhil.cli import options
 from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
-from rmhil.errors import ConfigError, InputFileError
+from rmhil.errors import ConfigError
 
 if TYPE_CHECKING:
     from rmhil.bench.one_cell import OneCell
@@ -59,13 +59,14 @@ def bench_cell(
 
     from rmhil.line_solver import one_thread
     from rmhil.measure.numbers import number_rows
+    from sim_backend.characterise.raw_data import make_folder
 
     from .experiments import Extent
 
     extent = Extent.quick() if quick else Extent()
     chosen = extent if retention is None else replace(extent, retention=retention)
     with _resource(resource, emulated, seed or 0) as name, _opened(name, bl, sl, wl, library) as cell, one_thread():
-        _make(out)
+        make_folder(out)
         numbers = measure_cell(cell, chosen, out, shown=not as_json)
     if as_json:
         print_json(numbers | {"folder": out})
@@ -113,12 +114,14 @@ def _form(crossbar: Crossbar) -> dict[str, Any]:
 
 def _keep(name: str, experiment: Experiment, measured: Any, out: Path) -> None:  # noqa: ANN401 - a `Measured`
     from rmhil.report.canvas import style
+    from rmhil.run_record import replacing
+    from sim_backend.characterise.raw_data import keep_tables
 
-    for table, content in measured.tables().items():
-        content.write(out / f"{table}.csv")
+    keep_tables(measured.tables(), out)
     with style():
         picture = experiment.draw(measured)
-    (out / f"{name}.png").write_bytes(picture.png)
+    with replacing(out / f"{name}.png") as unfinished:
+        unfinished.write_bytes(picture.png)
 
 
 def _write(numbers: dict[str, Any], out: Path) -> None:
@@ -126,13 +129,6 @@ def _write(numbers: dict[str, Any], out: Path) -> None:
     from rmhil.run_record import write_text
 
     write_text(out / NUMBERS, json.dumps(plain(numbers), indent=2))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputFileError(f"{folder} cannot be made: {error.strerror}") from error
 
 
 def _opened(resource: str, bl: int, sl: int, wl: int, library: str) -> OneCell:

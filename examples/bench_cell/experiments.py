@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from rmhil.backend import Cells
 from rmhil.crossbar import Crossbar
@@ -14,9 +14,10 @@ from rmhil.measure.sweeps import measure_sweeps
 from rmhil.program_report import Progress
 from rmhil.report.canvas import Picture
 from rmhil.units import Seconds, Siemens
+from sim_backend.characterise.curves import Measured
 from sim_backend.characterise.levels import gate_voltages, measure_levels
 from sim_backend.characterise.program_pictures import trajectories_picture
-from sim_backend.characterise.raw_data import Kept, Writable
+from sim_backend.characterise.raw_data import Kept
 from sim_backend.characterise.trajectories import measure_trajectories
 
 from .retention import measure_cell_retention, retention_picture
@@ -49,16 +50,6 @@ class Extent:
     def quick(cls) -> Extent:
         """A look: some seconds on the emulator."""
         return cls(sweeps=3, levels=17, repeats=2, cycles=50, retention=100.0)
-
-
-class Measured(Protocol):
-    """What every measurement gives."""
-
-    def summary(self) -> dict[str, Any]:
-        """Its numbers."""
-
-    def tables(self) -> Mapping[str, Writable]:
-        """Its data."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@
 /* Microseconds for a command that does not say how long it takes; a change of route takes about 35. */
 #define COMMAND_LIMIT_US 100000u
 
-/* Looks, a microsecond apart, at a board that stops; that takes less than 5 (firmware/regmap/README.md). */
-#define STOP_LOOKS 50u
+/* Looks, a microsecond apart, at a board that stops: up to 300 while the DACs are being reset (firmware/regmap/README.md). */
+#define STOP_LOOKS 500u
 
 bool rm_board_identify(struct rm_identity *identity)
 {

@@ -122,7 +122,6 @@ void rm_port_send(struct rm_port *port, enum rm_envelope envelope, const struct 
                   const uint8_t *payload);
 
 /* Sessions (session.c). */
-void rm_session_frame(struct rm_core *core, struct rm_port *port);
 void rm_session_interrupt(struct rm_core *core);
 void rm_session_answer(struct rm_core *core, const struct rm_slot *slot);
 

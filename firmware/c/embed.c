@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 static volatile sig_atomic_t stop = 0;
@@ -78,27 +77,16 @@ static void set_running(bool now)
     (void)pthread_mutex_unlock(&door);
 }
 
-static int serve(const struct rm_options *options)
-{
-    struct rm_identity identity = {0};
-    if (!rm_board_identify(&identity)) {
-        (void)fprintf(stderr, "rmhild: the board was built from another register map (hash %08x)\n",
-                      (unsigned)identity.map_hash);
-        return 1;
-    }
-    rm_core_start(&core, &identity, shared_key, shared_key_count);
-    set_running(true);
-    const int status = rm_server_run(&core, options, &stop);
-    set_running(false);
-    return status;
-}
-
 int rm_embedded_run(const char *library, board_sim *sim, const char *tcp, bool pty, int announce)
 {
     const struct rm_options options = {.tcp = tcp, .pty = pty, .announce = announce, .turn = turn};
+    struct rm_identity identity = {0};
     hal_rtl_use(sim);
-    if (!hal_open(library)) return 1;
-    const int status = serve(&options);
+    if (!rm_server_open(library, &identity)) return 1;
+    rm_core_start(&core, &identity, shared_key, shared_key_count);
+    set_running(true);
+    const int status = rm_server_run(&core, &options, &stop);
+    set_running(false);
     hal_close();
     stop = 0;
     return status;

@@ -16,7 +16,7 @@ static struct step step_at(const struct rm_slot *slot, uint32_t index)
 {
     const uint8_t *bytes = slot->request + index * RM_STEP_BYTES;
     return (struct step){rm_get32(bytes), rm_get32(bytes + 4), rm_get32(bytes + 8), rm_get32(bytes + 12),
-                              rm_get32(bytes + 16)};
+                         rm_get32(bytes + 16)};
 }
 
 /* Parts that a request has: vectors, commands or steps. */

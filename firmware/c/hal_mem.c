@@ -1,7 +1,7 @@
 /* A board of memory: registers, ring and states of the map, without lines and converters. Each result is the upper 14
- * bits of the code of the same line, with the flag of over range where that is an end code of an ADC. WAIT and PULSE take the time that they say, vectors what is asked for when the
- * daemon starts; all else, ARM too, takes none. Commands are refused for their state, route and opcode, not for lines
- * out of range.
+ * bits of the code of the same line, with the flag of over range where that is an end code of an ADC. WAIT and PULSE
+ * take the time that they say, vectors what is asked for when the daemon starts; all else, ARM too, takes none.
+ * Commands are refused for their state, route and opcode, not for lines out of range.
  *
  * The daemon's tests and its throughput are measured with this.
  */

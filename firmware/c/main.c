@@ -80,16 +80,6 @@ static bool read_options(int count, char **words, struct rm_options *options, co
     return optind == count && (options->tcp != NULL || options->tty != NULL || options->pty);
 }
 
-static bool open_board(const char *where, struct rm_identity *identity)
-{
-    if (!hal_open(where)) return false;
-    if (rm_board_identify(identity)) return true;
-    (void)fprintf(stderr, "rmhild: the board was built from another register map (hash %08x)\n",
-                  (unsigned)identity->map_hash);
-    hal_close();
-    return false;
-}
-
 int main(int count, char **words)
 {
     struct rm_options options = {.baud = 115200, .announce = STDOUT_FILENO};
@@ -102,7 +92,7 @@ int main(int count, char **words)
         return 2;
     }
     if (key_file != NULL && (key_count = read_key(key_file, key)) == 0) return 1;
-    if (!open_board(board, &identity)) return 1;
+    if (!rm_server_open(board, &identity)) return 1;
     const struct sigaction stopping = {.sa_handler = on_signal}, ignored = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGTERM, &stopping, NULL);
     (void)sigaction(SIGINT, &stopping, NULL);

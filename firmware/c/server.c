@@ -208,6 +208,16 @@ static void close_ways(struct server *server)
     if (server->listener >= 0) (void)close(server->listener);
 }
 
+bool rm_server_open(const char *where, struct rm_identity *identity)
+{
+    if (!hal_open(where)) return false;
+    if (rm_board_identify(identity)) return true;
+    (void)fprintf(stderr, "rmhild: the board was built from another register map (hash %08x)\n",
+                  (unsigned)identity->map_hash);
+    hal_close();
+    return false;
+}
+
 int rm_server_run(struct rm_core *core, const struct rm_options *options, const volatile sig_atomic_t *stop)
 {
     struct server server = {.core = core, .options = options, .listener = -1};

@@ -15,6 +15,9 @@ struct rm_options {
     bool (*turn)(void);   /* called between two steps of the board; true: hang up on TCP. NULL: nothing to do */
 };
 
+/* Open the board that `where` names, and read what it is. False: a message went to stderr, and nothing is open. */
+bool rm_server_open(const char *where, struct rm_identity *identity);
+
 /* Serve until *stop is set, then switch the outputs off. Returns an exit status; messages go to stderr. */
 int rm_server_run(struct rm_core *core, const struct rm_options *options, const volatile sig_atomic_t *stop);
 

@@ -88,12 +88,11 @@ def outputs() -> dict[Path, str]:
     return files
 
 
-def main() -> int:
-    """Write or compare; the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(files: dict[Path, str], description: str | None) -> int:
+    """Write files, or compare them where the command line says so; the exit status."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--check", action="store_true", help="compare only")
     check = parser.parse_args().check
-    files = outputs()
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if check:
@@ -105,4 +104,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(outputs(), __doc__))

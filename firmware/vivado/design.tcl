@@ -9,34 +9,32 @@ proc add_ip {vlnv name args} {
     return $cell
 }
 
-# Join pins and ports by name; a name that does not exist is an error and not a warning.
-proc join_pins {first args} {
+# What has a name in the block design; a name that does not exist is an error and not a warning.
+proc find_object {what pins ports name} {
+    set object [$pins -quiet $name]
+    if {$object eq ""} {
+        set object [$ports -quiet $name]
+    }
+    if {$object eq ""} {
+        error "no $what $name in the block design"
+    }
+    return $object
+}
+
+# Join pins and ports by name.
+proc join_pins {args} {
     set found [list]
-    foreach name [linsert $args 0 $first] {
-        set object [get_bd_pins -quiet $name]
-        if {$object eq ""} {
-            set object [get_bd_ports -quiet $name]
-        }
-        if {$object eq ""} {
-            error "no pin or port $name in the block design"
-        }
-        lappend found $object
+    foreach name $args {
+        lappend found [find_object "pin or port" get_bd_pins get_bd_ports $name]
     }
     connect_bd_net {*}$found
 }
 
 # Join two interfaces, each a pin of a cell or an external one.
-proc join_interfaces {first second} {
+proc join_interfaces {args} {
     set found [list]
-    foreach name [list $first $second] {
-        set object [get_bd_intf_pins -quiet $name]
-        if {$object eq ""} {
-            set object [get_bd_intf_ports -quiet $name]
-        }
-        if {$object eq ""} {
-            error "no interface $name in the block design"
-        }
-        lappend found $object
+    foreach name $args {
+        lappend found [find_object interface get_bd_intf_pins get_bd_intf_ports $name]
     }
     connect_bd_intf_net {*}$found
 }

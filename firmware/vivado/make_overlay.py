@@ -6,7 +6,6 @@ Standard library only.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tomllib
 from pathlib import Path
@@ -102,21 +101,5 @@ def outputs() -> dict[Path, str]:
     return files
 
 
-def main() -> int:
-    """Write or compare; the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare only")
-    check = parser.parse_args().check
-    files = outputs()
-    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
-    for path in stale:
-        if check:
-            sys.stderr.write(f"{path.relative_to(FIRMWARE.parent)} does not follow from its sources: run make regmap\n")
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(files[path])
-    return int(check and bool(stale))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generate.main(outputs(), __doc__))

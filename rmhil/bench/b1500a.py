@@ -41,9 +41,6 @@ from rmhil.bench.wire import DEFAULT_LIBRARY, resources_seen, visa_links
 from rmhil.errors import ConfigError
 from rmhil.units import Amperes, Seconds, Volts
 
-_SPOT, _STAIRCASE, _PULSED_SPOT, _SAMPLING, _PULSES_TOGETHER = 1, 2, 3, 10, 27
-"""Modes of `MM`. Source: QCoDeS; verified."""
-
 
 class B1500A:
     """An open analyser; made by `B1500A.open`, and best used as a context manager.
@@ -252,7 +249,7 @@ class B1500A:
         Raises: as `measure_current`.
         """
         self.check_ranging(channels, ranging)
-        parts = [messages.measure(_SPOT, *channels), *ranged(channels, ranging), "XE"]
+        parts = [messages.measure(messages.SPOT, *channels), *ranged(channels, ranging), "XE"]
         items = self._exchange.measure(parts, channels, len(channels) * READING_TIME, on_flag)
         return arranged(items, channels, np.array([np.nan]))
 
@@ -276,7 +273,7 @@ class B1500A:
         staircase.check(self.wiring)
         measured = (staircase.channel,) if channels is None else tuple(channels)
         self.check_ranging(measured, ranging)
-        mode = [messages.measure(_STAIRCASE, *measured), *ranged(measured, ranging)]
+        mode = [messages.measure(messages.STAIRCASE, *measured), *ranged(measured, ranging)]
         owners, expected = measured * staircase.points, staircase.duration(len(measured))
         items = self._exchange.measure([*mode, *staircase.messages(), "XE"], owners, expected, on_flag)
         return arranged(items, measured, staircase.voltages)
@@ -295,7 +292,7 @@ class B1500A:
         measured = (sampling.channel,) if channels is None else tuple(channels)
         self.check_ranging(measured, ranging)
         sampling.check(self.wiring, len(measured))
-        mode = [messages.measure(_SAMPLING, *measured), *ranged(measured, ranging)]
+        mode = [messages.measure(messages.SAMPLING, *measured), *ranged(measured, ranging)]
         owners, expected = measured * sampling.points, sampling.duration(len(measured))
         items = self._exchange.measure([*mode, *sampling.messages(), "XE"], owners, expected, on_flag)
         return arranged(items, measured, np.full(sampling.points, sampling.voltage))
@@ -315,7 +312,7 @@ class B1500A:
         pulse.check(self.wiring)
         period = self.wiring.pulse_period(timing.width, timing.period, timing.hold)
         parts = [
-            messages.measure(_PULSED_SPOT, pulse.channel),
+            messages.measure(messages.PULSED_SPOT, pulse.channel),
             messages.range_current(pulse.channel, ranging),
             messages.pulse_times(timing.hold, timing.width, period),
             messages.pulsed_voltage(pulse.channel, pulse.base, pulse.peak, pulse.compliance),
@@ -339,7 +336,7 @@ class B1500A:
         for pulse in pulses:
             pulse.check(self.wiring)
         period = self.wiring.pulse_period(timing.width, timing.period, timing.hold)
-        parts = [messages.measure(_PULSES_TOGETHER, *channels), *ranged(channels, ranging)]
+        parts = [messages.measure(messages.PULSES_TOGETHER, *channels), *ranged(channels, ranging)]
         parts += [messages.pulses_times(timing.hold, period)]
         parts += [messages.pulses_width(channel, 0.0, timing.width) for channel in channels]
         parts += [

@@ -32,9 +32,10 @@ from rmhil.backend import (
     Readings,
     Trace,
 )
-from rmhil.bench.backend_errors import OutputsNotSafeError, RouteLostError, StepFailedError
+from rmhil.bench.backend_errors import CellInDoubtError, OutputsNotSafeError, RouteLostError, StepFailedError
 from rmhil.bench.board_map import Route
 from rmhil.bench.config import BenchConfig, load_bench_config
+from rmhil.bench.errors import ReportedError
 from rmhil.bench.instruments import Instruments
 from rmhil.bench.line_order import board_lines
 from rmhil.bench.step_signals import StepSignals
@@ -143,7 +144,7 @@ class BenchBackend:
         if not len(cells):
             return readings_of([], read, series, sl)
         cell = (0, int(cells.bl[0]), int(cells.sl[0]))
-        with self._signals.step(), self._safe_on_errors(), self._told(cell, _text(pulses)):
+        with self._step(cell, _text(pulses)):
             begun = time.perf_counter()
             self._lines.prepare(read)
             routed = self._join(cell[1:])
@@ -166,7 +167,7 @@ class BenchBackend:
         check_cells(self._spec, cells)
         check_biases(self._spec, biases)
         cell = (0, int(cells.bl[0]), int(cells.sl[0]))
-        with self._signals.step(), self._safe_on_errors(), self._told(cell, f"sweep of {len(biases)} steps"):
+        with self._step(cell, f"sweep of {len(biases)} steps"):
             self._lines.switch_on()
             self._join(cell[1:])
             self._driving = True
@@ -178,7 +179,7 @@ class BenchBackend:
         """Join a cell to the analyser, whose outputs are at 0 V; False where it is joined already."""
         if cell == self._cell:
             return False
-        self._cell = _NO_CELL
+        self._leave_cell()
         board, held = self._instruments.board, self.config.analyser.channels.inhibit is not None
         wiring = self._spec.wiring
         (bl,), (sl,) = (
@@ -190,6 +191,20 @@ class BenchBackend:
         board.route_cell(int(bl), int(sl), Operation.RESET if held else None, gate=True)
         self._cell = cell
         return True
+
+    def _leave_cell(self) -> None:
+        """Ask the analyser, once for all steps at a cell, whether it has refused any of their commands.
+
+        Raises:
+            CellInDoubtError: it has.
+        """
+        if self._cell == _NO_CELL:
+            return
+        cell, self._cell = self._cell, _NO_CELL
+        try:
+            self._instruments.analyser.check_errors()
+        except ReportedError as error:
+            raise CellInDoubtError((0, *cell), error) from error
 
     def _still_joined(self) -> None:
         """Refuse what was read while the board had let go of the cell."""
@@ -211,9 +226,10 @@ class BenchBackend:
         wiring, board = self._spec.wiring, self._instruments.board
         volts = bl_voltages.detach().to(device="cpu", dtype=self.dtype)[0].contiguous().numpy()
         with self._safe_on_errors():
-            self._cell = _NO_CELL
+            self._leave_cell()
             board.arm()
-            board.release()
+            if board.has_cell:
+                board.release()
             lines = board_lines(rows, wiring.bl_channels), board_lines(columns, wiring.sl_channels)
             found = board.mvm(volts, *lines)
         currents, over_range = torch.from_numpy(found.currents), torch.from_numpy(found.over_range)
@@ -242,17 +258,27 @@ class BenchBackend:
         """As `Backend.close`. A Ctrl-C that a finished step has held back is delivered once all is safe.
 
         Raises: as `safe`.
+            CellInDoubtError: the analyser has refused a command at the last cell; all is safe.
         """
         self._finalizer.detach()
         try:
-            self._instruments.close()
+            self._leave_cell()
         finally:
-            self._signals.deliver()
+            try:
+                self._instruments.close()
+            finally:
+                self._signals.deliver()
 
     def _begin(self) -> None:
         if self._instruments.closed:
             raise BackendClosedError(f"{self._spec.provenance} is closed; open it again with open_backend")
         self._signals.deliver()
+
+    @contextmanager
+    def _step(self, cell: tuple[int, int, int], what: str) -> Iterator[None]:
+        """All that one transaction with a cell is inside of."""
+        with self._signals.step(), self._safe_on_errors(), self._told(cell, what):
+            yield
 
     @contextmanager
     def _safe_on_errors(self) -> Iterator[None]:
@@ -287,7 +313,9 @@ class BenchBackend:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """As `close`; an error that leaves the context keeps its say."""
+        """As `close`; an error that leaves the context keeps its say, and the bench is made safe at once."""
+        if error is not None:
+            self._cell = _NO_CELL
         try:
             self.close()
         except OutputsNotSafeError as unsafe:

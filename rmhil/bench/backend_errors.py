@@ -17,8 +17,20 @@ class StepFailedError(BackendUnavailableError):
 
     def __init__(self, cell: tuple[int, int, int], pulse: str, pulse_sent: bool | None, reason: BaseException) -> None:
         fate = "the pulse may have been given" if pulse_sent is None else "no pulse was sent"
-        super().__init__(f"cell {cell}, {pulse}: {fate}. {reason}")
+        super().__init__(f"cell {cell}, {pulse}: {fate}; {reason}")
         self.cell, self.pulse_sent = cell, pulse_sent
+
+
+class CellInDoubtError(BackendUnavailableError):
+    """The analyser refused a command while it worked on a cell, and no answer showed it: the readings are in doubt.
+
+    Attributes:
+        cell: `(array, bl, sl)`.
+    """
+
+    def __init__(self, cell: tuple[int, int, int], reason: BaseException) -> None:
+        super().__init__(f"cell {cell} is in doubt, verify it anew: {reason}")
+        self.cell = cell
 
 
 class RouteLostError(BackendUnavailableError):

@@ -18,7 +18,7 @@ from rmhil.bench.board_map import VECTOR_LINES as BANK_LINES
 from rmhil.bench.boards import BOARDS
 from rmhil.bench.config_errors import problems
 from rmhil.bench.flex.facts import PULSE_PERIOD, PULSE_WIDTH
-from rmhil.bench.limits import AnalyserWiring, ChannelLimits
+from rmhil.bench.limits import AnalyserWiring
 from rmhil.bench.link import BAUD, LINK_TIMEOUT
 from rmhil.bench.messages import KEY_BYTES_MAX, KEY_BYTES_MIN, LINK_TIMEOUT_MAX, LINK_TIMEOUT_MIN
 from rmhil.bench.session import ANSWER_WAIT
@@ -277,8 +277,8 @@ class BenchConfig(_Table):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for text in (*self._beyond_limits(), *self._beyond_board()):
-            raise ValueError(text)
+        if wrong := [*self._beyond_limits(), *self._beyond_board()]:
+            raise ValueError("; ".join(wrong))
         BOARDS[self.board.description].check_wiring(self.wiring)
         return self
 
@@ -319,22 +319,7 @@ class BenchConfig(_Table):
     @property
     def analyser_wiring(self) -> AnalyserWiring:
         """What each channel may do."""
-        limits, channels = self.limits.limits, self.analyser.channels
-        largest = {
-            "bl": max(limits.form_voltage, limits.set_voltage),
-            "sl": limits.reset_voltage,
-            "wl": limits.gate_voltage,
-            "inhibit": limits.reset_voltage,
-        }
-        return AnalyserWiring(
-            channels={
-                channel: ChannelLimits(voltage=largest[line], current=limits.current)
-                for line, channel in channels.by_line.items()
-            },
-            pulse_width_min=limits.pulse_width_min,
-            pulse_width_max=limits.pulse_width_max,
-            pulse_period_min=limits.pulse_period_min,
-        )
+        return AnalyserWiring.of_lines(self.analyser.channels.by_line, self.limits.limits)
 
 
 def load_bench_config(path: str | Path) -> BenchConfig:

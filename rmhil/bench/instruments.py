@@ -16,7 +16,7 @@ from rmhil.bench.boards import BOARDS
 from rmhil.bench.config import BenchConfig
 from rmhil.bench.ownership import BenchLock
 from rmhil.bench.safety import signals_held
-from rmhil.errors import BackendUnavailableError, RmhilError
+from rmhil.errors import RmhilError
 
 
 class Instruments:
@@ -70,10 +70,8 @@ class Instruments:
             if self.analyser.on and not self.analyser.lost:
                 try:
                     self.analyser.zero_verified()
-                except BackendUnavailableError as error:
-                    logger.warning("the analyser was not put to 0 V before the lines were opened: {}", error)
                 except RmhilError as error:
-                    logger.warning("{}", error)
+                    logger.warning("the analyser could not be asked to go to 0 V before the lines open: {}", error)
             failed = _each(
                 ("the board's lines are not known to be open", open_lines),
                 ("the analyser's outputs are not known to be off", switch_off),

@@ -5,24 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
-from rmhil.bench.flex.facts import (
-    HOLD_TIME_MAX,
-    INTERLOCK_VOLTAGE,
-    PULSE_PERIOD,
-    PULSE_REST_LONG,
-    PULSE_REST_SHORT,
-    PULSE_WIDTH,
-    PULSE_WIDTH_SHORT,
-)
+from rmhil.backend import Limits
+from rmhil.bench.flex.facts import HOLD_TIME_MAX, INTERLOCK_VOLTAGE, PULSE_PERIOD, PULSE_WIDTH
 from rmhil.errors import ConfigError, OutOfRangeError
+from rmhil.smu_rest import smu_rest
 from rmhil.units import Amperes, Seconds, Volts
 
 CURRENT_MAX: Final[Amperes] = 0.1
 """A: largest of a B1517A or B1511 (4155C/4156C VXIplug&play Driver User's Guide, page 2-9)."""
 
-_SHORTEST_COMPLIANCE: Final[Amperes] = 1e-12
+_SMALLEST_COMPLIANCE: Final[Amperes] = 1e-12
 """A: below it no SMU limits (estimate: its lowest range)."""
 
 _ROUNDING: Final = 1e-9
@@ -68,6 +62,25 @@ class AnalyserWiring:
         require("pulse_width_max", self.pulse_width_max, self.pulse_width_min, PULSE_WIDTH[1], "s")
         require("pulse_period_min", self.pulse_period_min, *PULSE_PERIOD, "s")
 
+    @classmethod
+    def of_lines(cls, channels: Mapping[str, int], limits: Limits) -> Self:
+        """What each channel may do, by the line of an array that it drives: `bl`, `sl`, `wl`, perhaps `inhibit`."""
+        largest = {
+            "bl": max(limits.form_voltage, limits.set_voltage),
+            "sl": limits.reset_voltage,
+            "wl": limits.gate_voltage,
+            "inhibit": limits.reset_voltage,
+        }
+        return cls(
+            channels={
+                channel: ChannelLimits(voltage=largest[line], current=limits.current)
+                for line, channel in channels.items()
+            },
+            pulse_width_min=limits.pulse_width_min,
+            pulse_width_max=limits.pulse_width_max,
+            pulse_period_min=limits.pulse_period_min,
+        )
+
     def check_channel(self, channel: int) -> ChannelLimits:
         """The limits of a channel.
 
@@ -88,7 +101,7 @@ class AnalyserWiring:
         """
         limits = self.check_channel(channel)
         require(f"voltage of channel {channel}", voltage, -limits.voltage, limits.voltage, "V")
-        require(f"compliance of channel {channel}", abs(compliance), _SHORTEST_COMPLIANCE, limits.current, "A")
+        require(f"compliance of channel {channel}", abs(compliance), _SMALLEST_COMPLIANCE, limits.current, "A")
 
     def check_current(self, channel: int, current: Amperes, compliance: Volts) -> None:
         """Refuse a current output; the compliance (V) is a voltage that the device may see.
@@ -109,8 +122,7 @@ class AnalyserWiring:
         """
         require("pulse width", width, self.pulse_width_min, self.pulse_width_max, "s")
         require("hold time", hold, 0.0, HOLD_TIME_MAX, "s")
-        rest = PULSE_REST_SHORT if width <= PULSE_WIDTH_SHORT else PULSE_REST_LONG
-        shortest = max(self.pulse_period_min, width + rest)
+        shortest = max(self.pulse_period_min, width + float(smu_rest(width)))
         chosen = shortest if period is None else period
         require("pulse period", chosen, shortest, PULSE_PERIOD[1], "s")
         return chosen

@@ -125,11 +125,9 @@ class Link:
 
     def submit_commands(self, commands: Sequence[Command]) -> PendingReport:
         """Send commands and return. What is submitted afterwards runs behind them, and not at all where they fail."""
-        request = Request(Kind.COMMANDS, messages.commands(commands), commands)
-        with self._door, self._lock:
-            self._submit(request)
-            self._pump_out()
-        return PendingReport(self, [request])
+        requests = [Request(Kind.COMMANDS, messages.commands(commands), commands)]
+        self._submit(requests)
+        return PendingReport(self, requests)
 
     def run_vectors(self, vectors: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """Multiply vectors on the route that was chosen before.
@@ -155,10 +153,7 @@ class Link:
         step = self._vectors_in_a_frame() * self.welcome.vector_bytes
         parts = [data[start : start + step] for start in range(0, len(data), step)]
         requests = [Request(Kind.VECTORS, part, (f"{len(part) // (2 * words)} vectors",)) for part in parts]
-        with self._door, self._lock:
-            for request in requests:
-                self._submit(request)
-            self._pump_out()
+        self._submit(requests)
         return PendingVectors(self, requests, (len(vectors), result_words))
 
     def abort(self) -> int:
@@ -166,11 +161,11 @@ class Link:
 
         May be called while another thread waits for an answer; that one gets a `RequestAbortedError`.
         """
-        return int.from_bytes(self._ask_control(Kind.ABORT), "little")
+        return int.from_bytes(self._ask(Request(Kind.ABORT)), "little")
 
     def counters(self) -> Counters:
         """What the daemon has counted."""
-        counters = Counters.unpack(self._ask_control(Kind.HEARTBEAT))
+        counters = Counters.unpack(self._ask(Request(Kind.HEARTBEAT)))
         if counters is None:
             raise BoardDroppedError("HEARTBEAT", "the answer has another length than the counters")
         return counters
@@ -186,7 +181,7 @@ class Link:
         Raises:
             BoardLinkError: of the first that failed.
         """
-        self._until(lambda: all(request.done for request in requests))
+        self.wait(requests, lambda: False)
         for request in requests:
             if request.error is not None:
                 raise request.error
@@ -199,7 +194,7 @@ class Link:
         self._heart.join()
         try:
             if self._window.failure is None:
-                self._ask_control(Kind.GOODBYE)
+                self._ask(Request(Kind.GOODBYE))
         except BoardLinkError as error:
             logger.warning("no answer to the end of the session; the daemon ends it itself: {}", error)
         finally:
@@ -240,23 +235,16 @@ class Link:
             port.close()
             raise
 
-    def _submit(self, request: Request) -> None:
-        if self._window.failure is not None:
-            raise BoardLinkClosedError(f"nothing was sent: {self._window.failure}") from self._window.failure
-        self._window.submit(request)
-
-    def _ask(self, request: Request) -> bytes:
-        with self._door, self._lock:
-            self._submit(request)
-        self.settle([request])
-        return request.answer or b""
-
-    def _ask_control(self, kind: Kind) -> bytes:
-        request = Request(kind)
+    def _submit(self, requests: Sequence[Request]) -> None:
         with self._door, self._lock:
             if self._window.failure is not None:
                 raise BoardLinkClosedError(f"nothing was sent: {self._window.failure}") from self._window.failure
-            self._window.submit_control(request)
+            for request in requests:
+                self._window.submit(request)
+            self._pump(self._send_due)
+
+    def _ask(self, request: Request) -> bytes:
+        self._submit([request])
         self.settle([request])
         return request.answer or b""
 
@@ -268,29 +256,22 @@ class Link:
             if self._lock.acquire(timeout=self._turn):
                 try:
                     if not done():
-                        self._pump()
+                        self._pump(self._send_due, self._receive)
                 finally:
                     self._lock.release()
 
-    def _pump(self) -> None:
-        """One turn: send what is due, read what is there."""
+    def _pump(self, *turns: Callable[[], None]) -> None:
+        """Send or receive; a line that breaks meanwhile is taken up again."""
         try:
-            self._send_due()
-            if self._window.busy:
-                self._receive()
-        except PortBroken as broken:
-            self._take_up_again(str(broken))
-
-    def _pump_out(self) -> None:
-        try:
-            self._send_due()
+            for turn in turns:
+                turn()
         except PortBroken as broken:
             self._take_up_again(str(broken))
 
     def _send_due(self) -> None:
         now = time.monotonic()
         if self._window.busy and now - self._last_sent > self._beat:
-            self._window.submit_control(Request(Kind.HEARTBEAT))
+            self._window.submit(Request(Kind.HEARTBEAT))
             self._last_sent = now
         for frame in self._window.frames_to_send(now):
             data = encode(frame, self._envelope)
@@ -299,6 +280,8 @@ class Link:
             self._last_sent = now
 
     def _receive(self) -> None:
+        if not self._window.busy:
+            return
         for received in self._reader.feed(self._port.read(self._reader.wanted)):
             if not isinstance(received, Damaged):
                 self._window.take(received, time.monotonic())
@@ -337,7 +320,7 @@ class Link:
             if time.monotonic() - self._last_sent < self._beat or self._window.interrupted:
                 continue
             try:
-                self._ask_control(Kind.HEARTBEAT)
+                self._ask(Request(Kind.HEARTBEAT))
             except BoardLinkError as error:
                 logger.warning("heartbeat: {}", error)
 

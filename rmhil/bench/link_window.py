@@ -19,7 +19,7 @@ from rmhil.bench.link_errors import (
     BoardSilentError,
     error_of,
 )
-from rmhil.bench.messages import REPLY, Kind, Reason, Refusal
+from rmhil.bench.messages import FIRST_SEQUENCED, REPLY, Kind, Reason, Refusal
 from rmhil.units import Seconds
 
 _NOT_TAKEN = (Reason.BAD_FRAME, Reason.GAP)
@@ -93,13 +93,12 @@ class Window:
         return bool(self._queue or self._open or self._control)
 
     def submit(self, request: Request) -> None:
-        """Queue a sequenced request."""
-        self._queue.append(request)
-
-    def submit_control(self, request: Request) -> None:
-        """Queue a request outside the sequence, which may be executed twice: HEARTBEAT, ABORT, GOODBYE."""
-        request.sequence = next(self._tags)
-        self._control.append(request)
+        """Queue a request. HEARTBEAT, ABORT and GOODBYE stand outside the sequence, and may be executed twice."""
+        if request.kind < FIRST_SEQUENCED:
+            request.sequence = next(self._tags)
+            self._control.append(request)
+        else:
+            self._queue.append(request)
 
     def frames_to_send(self, now: Seconds) -> Iterator[Frame]:
         """New requests as far as the credits go, and those whose answer is overdue."""
@@ -165,7 +164,7 @@ class Window:
         elif frame.kind == Kind.PENDING:
             self._take_pending(frame, now)
         else:
-            self._finish(frame, now)
+            self._answer(frame.kind ^ REPLY, frame, frame.payload, now)
 
     def _find(self, kind: int, sequence: int) -> Request | None:
         for requests in (self._open, self._control):
@@ -174,12 +173,13 @@ class Window:
                     return request
         return None
 
-    def _finish(self, frame: Frame, now: Seconds, error: BoardLinkError | None = None) -> None:
-        kind = Refusal.unpack(bytes(frame.payload)) if error else None
-        request = self._find(kind.kind if kind else frame.kind ^ REPLY, frame.sequence)
-        if request is None:
-            return
-        request.answer, request.error = (None if error else bytes(frame.payload)), error
+    def _answer(self, kind: int, frame: Frame, payload: bytes | memoryview, now: Seconds) -> None:
+        request = self._find(kind, frame.sequence)
+        if request is not None:
+            request.answer = bytes(payload)
+            self._finish(request, now)
+
+    def _finish(self, request: Request, now: Seconds) -> None:
         if request in self._control:
             self._control.remove(request)
         else:
@@ -187,9 +187,8 @@ class Window:
             self._progress, self._tries = now, 1
 
     def _take_pending(self, frame: Frame, now: Seconds) -> None:
-        for request in self._open:
-            if request.sequence == frame.sequence:
-                self._progress, self._tries = now, 1
+        if any(request.sequence == frame.sequence for request in self._open):
+            self._progress, self._tries = now, 1
 
     def _take_refusal(self, frame: Frame, now: Seconds) -> None:
         refusal = Refusal.unpack(bytes(frame.payload))
@@ -207,12 +206,13 @@ class Window:
             self.interrupted = self.interrupted or reason is Reason.INTERRUPTED
             request = self._find(refusal.kind, frame.sequence)
             if request is not None:
-                self._finish(frame, now, error_of(request.sent, reason, refusal))
+                request.error = error_of(request.sent, reason, refusal)
+                self._finish(request, now)
 
     def _lose_session(self, frame: Frame, refusal: Refusal, now: Seconds) -> None:
         """The daemon knows nothing of this session: it was started anew, or serves somebody else."""
         if refusal.kind == Kind.GOODBYE:
-            self._finish(Frame(refusal.kind | REPLY, frame.session, frame.sequence), now)
+            self._answer(Kind.GOODBYE, frame, b"", now)
         else:
             self.fail(lambda request: BoardDroppedError(request.sent, "the daemon has ended the session"))
 

@@ -50,6 +50,10 @@ class Kind(IntEnum):
     NAK = 0xFF
 
 
+FIRST_SEQUENCED: Final = Kind.TRANSACT
+"""Requests from this number on are numbered, and executed once at most."""
+
+
 class Reason(IntEnum):
     """Why a request was refused, or failed."""
 

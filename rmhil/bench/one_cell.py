@@ -26,7 +26,7 @@ from rmhil.backend import (
 )
 from rmhil.bench.b1500a import B1500A
 from rmhil.bench.config import Channels
-from rmhil.bench.limits import AnalyserWiring, ChannelLimits
+from rmhil.bench.limits import AnalyserWiring
 from rmhil.bench.session import ANSWER_WAIT
 from rmhil.bench.three_lines import ThreeLines, readings_of
 from rmhil.bench.wire import DEFAULT_LIBRARY
@@ -105,13 +105,7 @@ class OneCell:
         chosen = limits or Limits()
         if len({bl, sl, wl}) < 3:
             raise ConfigError(f"BL {bl}, SL {sl}, WL {wl}: each line needs a channel of its own")
-        largest = {bl: max(chosen.form_voltage, chosen.set_voltage), sl: chosen.reset_voltage, wl: chosen.gate_voltage}
-        wiring = AnalyserWiring(
-            channels={one: ChannelLimits(voltage=volts, current=chosen.current) for one, volts in largest.items()},
-            pulse_width_min=chosen.pulse_width_min,
-            pulse_width_max=chosen.pulse_width_max,
-            pulse_period_min=chosen.pulse_period_min,
-        )
+        wiring = AnalyserWiring.of_lines({"bl": bl, "sl": sl, "wl": wl}, chosen)
         return cls(B1500A.open(resource, wiring, library=library, patience=patience), bl, sl, wl, chosen)
 
     @property

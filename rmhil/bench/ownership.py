@@ -21,7 +21,7 @@ class BenchHeldError(BackendUnavailableError):
     def __init__(self, bench: str, owner: Owner, file: Path) -> None:
         super().__init__(
             f"{bench}: {owner} owns this bench since {owner.time}. Wait until it ends. If it is no longer there (a "
-            f"lock of another machine, or of a process that cannot be asked), look that the outputs are off and "
+            f"lock of another machine, or of a process that cannot be asked), see that the outputs are off and "
             f"delete {file}"
         )
         self.owner = owner

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmhil.bench.errors import ComplianceError, DataError, FlaggedError
-from rmhil.bench.flex.data import HARMLESS, Data
+from rmhil.bench.flex.data import HARMLESS, LIMITED, Data
 from rmhil.bench.flex.datum import Datum
 from rmhil.bench.flex.facts import Flag
 from rmhil.units import Amperes, Seconds, Volts
@@ -24,9 +24,6 @@ class OnFlag(Enum):
     """`ComplianceError`, or `FlaggedError` for any other status; the values are in the error."""
     CARRY = "carry"
     """It is handed over with its status, which the caller looks at."""
-
-
-_COMPLIANCE: Final = int(Flag.COMPLIANCE | Flag.OTHER_COMPLIANCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +123,7 @@ def flag_error(items: Sequence[Datum]) -> FlaggedError | None:
     if not flagged:
         return None
     place, first = flagged[0]
-    kind = ComplianceError if all(item.flag & _COMPLIANCE for _, item in flagged) else FlaggedError
+    kind = ComplianceError if all(item.flag & LIMITED for _, item in flagged) else FlaggedError
     name = (first.flag & ~HARMLESS).name
     return kind(
         f"{len(flagged)} of {len(items)} data carry a status; the first is datum {place}, channel {first.channel}: "

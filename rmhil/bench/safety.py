@@ -34,6 +34,9 @@ _ALL_NEAR_ZERO: Final = "0"
 _ENDING: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a Python process without running its `finally` blocks."""
 
+STOPPING: Final = (signal.SIGINT, *_ENDING)
+"""Ctrl-C and requests to end."""
+
 _Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
@@ -146,14 +149,17 @@ def signals_held() -> Iterator[list[int]]:
     def remember(number: int, frame: FrameType | None) -> None:
         came.append(number)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, *_ENDING)}
+    before = {number: signal.signal(number, remember) for number in STOPPING}
     try:
         yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        for number in dict.fromkeys(came):
-            signal.raise_signal(number)
+        try:
+            for number in dict.fromkeys(came):
+                signal.raise_signal(number)
+        finally:
+            EndingSignals.settle()  # the last analyser may have been closed inside
 
 
 class EndingSignals:
@@ -171,9 +177,14 @@ class EndingSignals:
         _change_handlers(signal.SIG_DFL, _exit)
 
     def off(self) -> None:
-        """Give back what is still handled here, unless another analyser needs it."""
+        """Need them no longer."""
         self._on.discard(self)
-        if not self._on:
+        self.settle()
+
+    @classmethod
+    def settle(cls) -> None:
+        """Give back what is still handled here, unless an analyser needs it."""
+        if not cls._on:
             _change_handlers(_exit, signal.SIG_DFL)
 
 

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 _PEAK, _GATE, _WIDTH, _PERIOD, _COMPLIANCE = 1, 2, 3, 4, 5
 """Numbers of the real variables that a step sets."""
 
-_MULTI_CHANNEL_PULSE: Final = 27
-"""Mode of `MM`: pulses on several channels together."""
-
 FLOATING_VOLTAGE: Final[Volts] = 0.5
 """V: limit of a channel that forces no current. Its line is at the source line's 0 V while a cell is read."""
 
@@ -154,7 +151,7 @@ class PulseAndVerify:
         ]
         floating = [] if self._follower is None else [no_current(self._follower)]
         return [
-            messages.measure(_MULTI_CHANNEL_PULSE, self._pulsed),
+            messages.measure(messages.PULSES_TOGETHER, self._pulsed),
             messages.pulses_times(0.0, _variable(_PERIOD)),
             *widths,
             messages.pulses_source(1, self._gate, 0.0, _variable(_GATE), self._read.compliance),

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final
+from typing import Any
 
-_STOPPING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+from rmhil.bench.safety import STOPPING
 
 
 class StepSignals:
@@ -37,14 +37,14 @@ class StepSignals:
         if threading.current_thread() is not threading.main_thread():
             yield  # handlers run in the main thread alone
             return
-        before = {number: signal.getsignal(number) for number in _STOPPING}
+        before = {number: signal.getsignal(number) for number in STOPPING}
 
         def note(number: int, frame: FrameType | None) -> None:
             self._came.append(number)
             if len(self._came) > 1:
                 self._go_now(before, frame)
 
-        ours = [number for number in _STOPPING if callable(before[number])]
+        ours = [number for number in STOPPING if callable(before[number])]
         for number in ours:
             signal.signal(number, note)
         try:

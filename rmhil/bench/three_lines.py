@@ -13,6 +13,7 @@ from rmhil.backend import Biases, Floats, Ints, Operation, Pulses, Read, Reading
 from rmhil.bench.b1500a import B1500A
 from rmhil.bench.config import Channels
 from rmhil.bench.errors import FlaggedError
+from rmhil.bench.flex.data import HARMLESS, LIMITED
 from rmhil.bench.flex.facts import Flag
 from rmhil.bench.flex.messages import CurrentRange
 from rmhil.bench.readings import OnFlag, Reading
@@ -31,8 +32,6 @@ _PROGRAMS_OF_A_READ: Final = 4
 
 _READS_KEPT: Final = 400
 """Kinds of verify readings that are kept in its memory, of 2000 programs."""
-
-_LIMITED: Final = Flag.COMPLIANCE | Flag.OTHER_COMPLIANCE
 
 
 class ThreeLines:
@@ -59,12 +58,11 @@ class ThreeLines:
         self.analyser.switch_on(*lines.by_line.values())
         for line in (lines.bl, lines.sl, lines.wl):
             self._force(line, 0.0)
-        if lines.inhibit is not None:
-            self.analyser.force_current(lines.inhibit, 0.0, FLOATING_VOLTAGE)
+        self._float_inhibit()
 
     def step(self, pulses: Pulses | None, read: Read) -> StepReading:
         """One pulse (None: none) and its verify reading: one message to the analyser and one read."""
-        programs = self._ready(read)
+        programs = self.prepare(read)
         if pulses is None:
             return programs[self._channels.bl].read()
         line = self._channels.sl if pulses.operation[0] == Operation.RESET else self._channels.bl
@@ -75,18 +73,18 @@ class ThreeLines:
             float(pulses.compliance[0]),
         )
 
-    def prepare(self, read: Read) -> None:
-        """Outputs on, and the programs for a kind of verify reading in the analyser's memory; nothing is driven yet."""
-        self._ready(read)
+    def prepare(self, read: Read) -> dict[int, PulseAndVerify]:
+        """Outputs on, and programs with this verify reading in the analyser's memory; nothing is driven yet.
 
-    def _ready(self, read: Read) -> dict[int, PulseAndVerify]:
+        Returns:
+            The programs, by the line that is pulsed.
+        """
         self.switch_on()
         if read not in self._programs:
             self._programs[read] = self._stored(read)
         return self._programs[read]
 
     def _stored(self, read: Read) -> dict[int, PulseAndVerify]:
-        """The programs, by the line that is pulsed."""
         if len(self._programs) >= _READS_KEPT:
             self._programs.clear()
         lines = self._channels
@@ -115,13 +113,16 @@ class ThreeLines:
             parts = [self._sweep_part(biases, part) for part in straight_parts(biases)]
         finally:
             if self.analyser.on:
-                self.analyser.zero()
-                self._float_again()
+                self._zero()
         current, status, time = (np.concatenate(one) for one in zip(*parts, strict=True))
         return current, status, time
 
-    def _float_again(self) -> None:
-        """`DZ` makes every output a voltage of 0 V, also that of the inhibit line."""
+    def _zero(self) -> None:
+        """Every output at 0 V. The command makes a voltage source of the inhibit line's, too."""
+        self.analyser.zero()
+        self._float_inhibit()
+
+    def _float_inhibit(self) -> None:
         if self._channels.inhibit is not None:
             self.analyser.force_current(self._channels.inhibit, 0.0, FLOATING_VOLTAGE)
 
@@ -148,8 +149,7 @@ class ThreeLines:
             self._force(self._channels.bl, voltage)
             spot = self.analyser.measure_current(self._channels.bl, CurrentRange.fixed(VERIFY_RANGE), OnFlag.CARRY)
             found.append((float(spot.value), status_of(spot.flag)))
-        self.analyser.zero()
-        self._float_again()
+        self._zero()
         return found
 
 
@@ -191,11 +191,11 @@ def status_of(flag: Flag) -> Status:
     Raises:
         FlaggedError: the seam has no word for it: a source that oscillates or is saturated, say.
     """
-    plain = flag & ~Flag.END_OF_DATA
+    plain = flag & ~HARMLESS
     if not plain:
         return Status.NORMAL
     if plain & (Flag.OVER_RANGE | Flag.INVALID):
         return Status.OVER_RANGE
-    if plain & _LIMITED and not plain & ~_LIMITED:
+    if not plain & ~LIMITED:
         return Status.COMPLIANCE
     raise FlaggedError(f"a reading carries {plain.name}: its value is not the cell's")

@@ -22,7 +22,6 @@ DEFAULT_LIBRARY: Final = "@py"
 _OPEN_TIMEOUT: Final[Seconds] = 5.0
 """s until a link stands (estimate; a gateway on the same network takes well under one)."""
 
-
 _LOCK_TIMEOUT: Final[Seconds] = 1.0
 """s until a lock that somebody else holds counts as held (estimate; it is asked for once, at the start)."""
 
@@ -185,11 +184,10 @@ def _open(resource: str, library: str, again: bool) -> MessageBasedResource:
         with _quiet():
             manager = pyvisa.ResourceManager(library)
             opened: Any = manager.open_resource(resource, open_timeout=int(1000 * _OPEN_TIMEOUT))
-    except pyvisa.VisaIOError as error:
-        if error.abbreviation in ("VI_ERROR_RSRC_BUSY", "VI_ERROR_RSRC_LOCKED", "VI_ERROR_NCIC"):
-            raise BusHeldError(resource, f"somebody else holds it ({error.abbreviation})") from error
-        raise InstrumentNotFoundError(resource, _reason(error), None if again else resources_seen(library)) from error
     except Exception as error:  # libraries raise errors of their own, bare Exception among them
+        code = getattr(error, "abbreviation", "")
+        if code in ("VI_ERROR_RSRC_BUSY", "VI_ERROR_RSRC_LOCKED", "VI_ERROR_NCIC"):
+            raise BusHeldError(resource, f"somebody else holds it ({code})") from error
         raise InstrumentNotFoundError(resource, _reason(error), None if again else resources_seen(library)) from error
     if not hasattr(opened, "write_raw"):
         opened.close()
@@ -242,4 +240,4 @@ def _quiet() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

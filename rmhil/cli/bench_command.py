@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 from rich.markup import escape
@@ -56,15 +56,15 @@ def init(
     answers = _Answers(ask)
     content: dict[str, dict[str, Any]] = {
         "analyser": {
-            "resource": answers.text("VISA name of the analyser", resource, "GPIB0::17::INSTR"),
-            "library": answers.text("VISA library", library, "@py"),
+            "resource": answers.of("VISA name of the analyser", resource, "GPIB0::17::INSTR"),
+            "library": answers.of("VISA library", library, "@py"),
             "channels": _channels(answers, bl, sl, wl, inhibit),
         },
         "board": {
-            "url": answers.text("URL of the board's daemon", board, "socket://192.168.2.99:4711"),
-            "description": answers.text("board description", description, "adc64"),
+            "url": answers.of("URL of the board's daemon", board, "socket://192.168.2.99:4711"),
+            "description": answers.of("board description", description, "adc64"),
         },
-        "array": {"chip": answers.text("name of the chip", chip, "chip-1"), "preset": "taox180"},
+        "array": {"chip": answers.of("name of the chip", chip, "chip-1"), "preset": "taox180"},
     }
     if key_file is not None:
         content["board"]["key_file"] = str(key_file.expanduser().absolute())
@@ -74,12 +74,15 @@ def init(
 
 def _channels(answers: _Answers, bl: int | None, sl: int | None, wl: int | None, inhibit: int | None) -> dict[str, int]:
     wanted = {
-        "bl": answers.number("channel on the bit line", bl, 1),
-        "sl": answers.number("channel on the source line", sl, 2),
-        "wl": answers.number("channel on the word line", wl, 3),
-        "inhibit": answers.number("channel on the inhibit line (0: none)", inhibit, 4),
+        "bl": answers.of("channel on the bit line", bl, 1),
+        "sl": answers.of("channel on the source line", sl, 2),
+        "wl": answers.of("channel on the word line", wl, 3),
+        "inhibit": answers.of("channel on the inhibit line (0: none)", inhibit, 4),
     }
     return {line: channel for line, channel in wanted.items() if channel}
+
+
+Answer = TypeVar("Answer", str, int)
 
 
 class _Answers:
@@ -88,17 +91,12 @@ class _Answers:
     def __init__(self, ask: bool) -> None:
         self._ask = ask
 
-    def text(self, question: str, given: str | None, default: str) -> str:
-        """A text."""
+    def of(self, question: str, given: Answer | None, default: Answer) -> Answer:
+        """One answer, of the kind of its default."""
         if given is not None or not self._ask:
             return default if given is None else given
-        return str(typer.prompt(question, default=default, err=True))
-
-    def number(self, question: str, given: int | None, default: int) -> int:
-        """A whole number."""
-        if given is not None or not self._ask:
-            return default if given is None else given
-        return int(typer.prompt(question, default=default, type=int, err=True))
+        kind = type(default)
+        return kind(typer.prompt(question, default=default, type=kind, err=True))
 
 
 def _write(file: Path, content: dict[str, dict[str, Any]]) -> None:
@@ -149,9 +147,10 @@ def _show(finding: Finding) -> None:
     light = finding.light.value
     console = output_console()
     head = f"[{_COLOURS[light]}]{light:7}[/] [bold]{finding.check:19}[/]"
-    console.print(f"{head} {escape(finding.text)}", soft_wrap=True)
+    indent = " " * 28
+    console.print(f"{head} {escape(finding.text)}".replace("\n", f"\n{indent}"), soft_wrap=True)
     if finding.remedy:
-        console.print(f"{'':27} [italic]{escape(finding.remedy)}[/]", soft_wrap=True)
+        console.print(f"{indent}[italic]{escape(finding.remedy)}[/]", soft_wrap=True)
 
 
 def _plain(finding: Finding) -> dict[str, str]:

@@ -14,6 +14,8 @@ from rmhil.cli.measuring import kept, show
 from rmhil.cli.pulsing import pulsing_bar
 from rmhil.cli.session import Place, Session, session
 from rmhil.errors import OutOfRangeError
+from rmhil.measure.endurance import AMPLITUDE, GATE, EnduranceTest
+from rmhil.measure.pulsing import RESET_PULSES, in_the_backend
 
 if TYPE_CHECKING:
     from rmhil.backend import Cells
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 def endurance(
     ctx: typer.Context,
     cycles: Annotated[int, typer.Option("--cycles", min=1, help="SET/RESET cycles of each cell.")] = 1000,
-    gate: Annotated[float, typer.Option("--gate", metavar="V", help="WL during each SET, in V.")] = 2.5,
-    amplitude: Annotated[float, typer.Option("--reset", metavar="V", help="Amplitude of each RESET, in V.")] = 2.1,
+    gate: Annotated[float, typer.Option("--gate", metavar="V", help="WL during each SET, in V.")] = GATE,
+    amplitude: Annotated[
+        float, typer.Option("--reset", metavar="V", help="Amplitude of each RESET, in V.")
+    ] = AMPLITUDE,
     region: options.Region = None,
     cell: options.CellNames = None,
     mask: options.MaskFile = None,
@@ -42,9 +46,7 @@ def endurance(
 
     Example: rmhil endurance --cell 3,5 --cycles 1000 --run latest
     """
-    from rmhil.measure.endurance import EnduranceTest
     from rmhil.measure.pictures import endurance_picture
-    from rmhil.measure.pulsing import in_the_backend
 
     choice = CellChoice(region=region, cells=cell or (), mask=mask).named("endurance wears cells")
     settings: dict[str, Any] = {"cycles": cycles, "gate": gate, "reset": amplitude} | choice.settings
@@ -76,15 +78,15 @@ def cycles_left(work: Session, cells: Cells, cycles: int) -> int:
     Raises:
         OutOfRangeError: a cell has not so many left; nothing was pulsed.
     """
-    from rmhil.measure.pulsing import RESET_PULSES
     from rmhil.wear import WearFile, chip_file_of
+    from rmhil.wear.counts import PULSES_A_CYCLE
 
     with WearFile.open(chip_file_of(work.run)) as chip:
         budget, counts = chip.budget, chip.counts()
     had = np.zeros(work.backend.spec.shape, dtype=np.int64)
     had[counts.cells.index] = counts.pulses
     worst = int(np.argmax(had[cells.index]))
-    left = (budget.pulses - int(had[cells.index][worst]) - RESET_PULSES) // 2
+    left = (budget.pulses - int(had[cells.index][worst]) - RESET_PULSES) // PULSES_A_CYCLE
     if cycles > left:
         name = str(cells[worst : worst + 1].names[0])
         raise OutOfRangeError(

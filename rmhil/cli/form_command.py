@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
 from rmhil.cli import options
-from rmhil.cli.cell_choice import CellChoice
+from rmhil.cli.cell_choice import CellChoice, cells_in
 from rmhil.cli.console import output_console, print_facts, print_json
 from rmhil.cli.measuring import draw_into
 from rmhil.cli.pulsing import pulsing
 from rmhil.cli.session import Place, Session, session
+from rmhil.measure.pulsing import in_the_backend
 from rmhil.program_report import Outcome, ProgramInterruptedError
 from rmhil.write_verify.program import FORM_PULSES
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from rmhil.backend import Floats
     from rmhil.crossbar import Crossbar
     from rmhil.program_report import ProgramReport
-    from rmhil.report.canvas import Picture
 
 _NAMED_MOST = 12
 """Failed cells that are named one by one; the map has all of them."""
@@ -64,13 +65,12 @@ def form(
         except ProgramInterruptedError as interrupt:
             _keep(work, crossbar, interrupt.report)
             raise
-        name = _keep(work, crossbar, report)
-    facts = summary(crossbar, report)
+        facts = _keep(work, crossbar, report)
     if as_json:
-        print_json({"run": work.run.path, "provenance": report.provenance, "map": name} | facts)
+        print_json({"run": work.run.path, "provenance": report.provenance} | facts)
         return
     output_console().print(f"[bold]{report}[/]", soft_wrap=True)
-    _print(work, name, facts)
+    _print(work, facts)
 
 
 def form_voltage(crossbar: Crossbar, report: ProgramReport) -> Floats:
@@ -83,8 +83,8 @@ def form_voltage(crossbar: Crossbar, report: ProgramReport) -> Floats:
     return np.where(given > 0, ramp[np.maximum(given, 1) - 1], np.nan)
 
 
-def _keep(work: Session, crossbar: Crossbar, report: ProgramReport) -> str:
-    """Keep the map, and its picture if any cell was formed."""
+def _keep(work: Session, crossbar: Crossbar, report: ProgramReport) -> dict[str, Any]:
+    """Keep the map, its picture if any cell was formed, and what it came to."""
     volts = form_voltage(crossbar, report)
     maps = {
         "conductance": report.achieved,
@@ -97,23 +97,18 @@ def _keep(work: Session, crossbar: Crossbar, report: ProgramReport) -> str:
         "seconds": report.seconds,
     }
     name = work.keep_map("form", maps, crossbar).stem
-    work.step(map=name, **summary(crossbar, report))
     formed = (report.outcome == Outcome.CONVERGED) & np.isfinite(volts)
+    facts = {"map": name} | summary(crossbar, report, volts[formed])
+    work.step(**facts)
     if formed.any():
+        from rmhil.measure.pictures import form_picture
 
-        def draw(name: str, which: ProgramReport) -> Picture:
-            from rmhil.measure.pictures import form_picture
-
-            return form_picture(name, volts[formed], which.achieved[formed], which.provenance)
-
-        draw_into(work, draw, name, report)
-    return name
+        draw_into(work, partial(form_picture, name, volts[formed], report.achieved[formed], report.provenance))
+    return facts
 
 
-def summary(crossbar: Crossbar, report: ProgramReport) -> dict[str, Any]:
-    """What forming came to, in plain numbers."""
-    volts = form_voltage(crossbar, report)[report.outcome == Outcome.CONVERGED]
-    formed_now = volts[np.isfinite(volts)]
+def summary(crossbar: Crossbar, report: ProgramReport, formed_now: Floats) -> dict[str, Any]:
+    """What forming came to, in plain numbers; `formed_now` is the forming voltage of each cell that formed, in V."""
     return {
         "cells": int(report.asked_for.sum()),
         "conducting": report.count(Outcome.CONVERGED),
@@ -130,13 +125,11 @@ def summary(crossbar: Crossbar, report: ProgramReport) -> dict[str, Any]:
 
 def failed_cells(crossbar: Crossbar, report: ProgramReport) -> list[list[int]]:
     """`[array, bl, sl]` of each cell that did not form, by its numbers in the backend."""
-    shape = (len(crossbar.arrays), len(crossbar.bl), len(crossbar.sl))
-    array, bl, sl = np.nonzero((report.outcome == Outcome.FORM_FAILED).reshape(shape))
-    places = zip(crossbar.arrays[array], crossbar.bl[bl], crossbar.sl[sl], strict=True)
-    return [[int(number) for number in place] for place in places]
+    failed = in_the_backend(crossbar, cells_in(crossbar, report.outcome == Outcome.FORM_FAILED))
+    return [list(place) for place in zip(*(numbers.tolist() for numbers in failed.index), strict=True)]
 
 
-def _print(work: Session, name: str, facts: dict[str, Any]) -> None:
+def _print(work: Session, facts: dict[str, Any]) -> None:
     failed = facts["failed_cells"]
     shown: dict[str, object] = {"conduct": f"{facts['conducting']:,} of {facts['cells']:,} cells"}
     if facts["formed_now"]:
@@ -144,7 +137,9 @@ def _print(work: Session, name: str, facts: dict[str, Any]) -> None:
         shown["formed now"] = f"{facts['formed_now']:,}, the last pulse at {volts}"
     if failed:
         names = ", ".join("/".join(map(str, one)) for one in failed[:_NAMED_MOST])
-        more = f" and {len(failed) - _NAMED_MOST:,} more (map {name}, outcome)" if len(failed) > _NAMED_MOST else ""
-        shown["not formed (array/BL/SL)"] = names + more
+        more = len(failed) - _NAMED_MOST
+        shown["not formed (array/BL/SL)"] = names + (
+            f" and {more:,} more (map {facts['map']}, outcome)" if more > 0 else ""
+        )
     shown |= {"pulses": f"{facts['form_pulses']:,} FORM", "run": work.run.path}
     print_facts("", shown)

@@ -19,6 +19,7 @@ from rmhil.units import MICRO
 if TYPE_CHECKING:
     from rmhil.backend import Cells
     from rmhil.journal import CellEvent
+    from rmhil.wear import WearFile
 
 _COLUMNS = {
     "amplitude": "amplitude_v",
@@ -46,9 +47,7 @@ def history(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE.csv", help="Also write all events to this file.")
     ] = None,
-    run: Annotated[
-        str, typer.Option("--run", metavar="RUN", help="A run on the chip: directory, name, or `latest`.")
-    ] = (LATEST),
+    run: options.RunToRead = LATEST,
     out: options.OutDirectory = options.RUNS,
     as_json: options.AsJson = False,
 ) -> None:
@@ -91,12 +90,14 @@ def shape_of(run: Run) -> tuple[int, int, int]:
         raise RunDirectoryError(f"{run.path}: the run names no array") from error
 
 
-def _wear(chip: Any, cell: Cells) -> dict[str, Any]:  # noqa: ANN401 - a `WearFile`
+def _wear(chip: WearFile, cell: Cells) -> dict[str, Any]:
+    from rmhil.wear.counts import PULSES_A_CYCLE
+
     counts, budget = chip.counts(), chip.budget
     own = (counts.cells.array == cell.array) & (counts.cells.bl == cell.bl) & (counts.cells.sl == cell.sl)
     pulses = {kind: int(getattr(counts, kind)[own].sum()) for kind in ("form", "set", "reset")}
-    written = pulses["set"] + pulses["reset"]
-    return {"pulses": pulses, "cycles": written / 2, "budget_cycles": budget.cycles, "chip_file": chip.path}
+    cycles = (pulses["set"] + pulses["reset"]) / PULSES_A_CYCLE
+    return {"pulses": pulses, "cycles": cycles, "budget_cycles": budget.cycles, "chip_file": chip.path}
 
 
 def _plain(event: CellEvent) -> dict[str, Any]:

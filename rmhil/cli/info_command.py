@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import Any
 
 from rmhil.backend import ArraySpec
@@ -16,6 +15,7 @@ from rmhil.registry import backend_names
 from rmhil.run_record import versions
 from rmhil.store import Run
 from rmhil.units import MICRO
+from rmhil.workload import workload_names
 
 
 def info(
@@ -71,7 +71,7 @@ def _print_installed(as_json: bool) -> None:
     found: dict[str, Any] = {
         "versions": versions(),
         "backends": backend_names(),
-        "workloads": sorted(point.name for point in entry_points(group="rmhil.workloads")),
+        "workloads": workload_names(),
         "commands": list(sources()),
     }
     if as_json:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from loguru import logger
-
 from rmhil.cli.console import output_console, print_facts, print_json
-from rmhil.cli.session import Session, free_name
+from rmhil.cli.session import Session, at_the_end, free_name
 from rmhil.measure.numbers import number_rows
 
 if TYPE_CHECKING:
@@ -63,15 +61,8 @@ def kept(
     from rmhil.measure.labelled import measurement_names
 
     found = Kept(free_name(kind, measurement_names(work.run)))
-    try:
+    with at_the_end(lambda: _keep(work, found, measured(), draw)):
         yield found
-    except BaseException:
-        try:
-            _keep(work, found, measured(), draw)
-        except Exception as second:  # the first error is the one to report
-            logger.error("{}", second)
-        raise
-    _keep(work, found, measured(), draw)
 
 
 def _keep(work: Session, found: Kept, measured: M | None, draw: Callable[[str, M], Picture]) -> None:
@@ -82,23 +73,18 @@ def _keep(work: Session, found: Kept, measured: M | None, draw: Callable[[str, M
     keep_measurement(work.run, found.name, measured.dataset())
     found.summary = measured.summary()
     work.step(measurement=found.name, **found.summary)
-    draw_into(work, draw, found.name, measured)
+    draw_into(work, partial(draw, found.name, measured))
 
 
-T = TypeVar("T")
-
-
-def draw_into(work: Session, draw: Callable[[str, T], Picture], name: str, drawn: T) -> Path:
+def draw_into(work: Session, draw: Callable[[], Picture]) -> None:
     """Draw a picture, in the style of the reports, into the run."""
     from rmhil.report.canvas import style
     from rmhil.run_record import replacing
 
     with style():
-        picture = draw(name, drawn)
-    path = work.run.directory(PLOTS) / f"{picture.name}.png"
-    with replacing(path) as unfinished:
+        picture = draw()
+    with replacing(work.run.directory(PLOTS) / f"{picture.name}.png") as unfinished:
         unfinished.write_bytes(picture.png)
-    return path
 
 
 def show(work: Session, found: Kept, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from rmhil.cli.console import error_console, output_console, print_facts, print_
 from rmhil.cli.program_job import KIND, ProgramJob
 from rmhil.cli.pulsing import pulsing
 from rmhil.cli.session import Place, Session, session
-from rmhil.program_report import ProgramInterruptedError
+from rmhil.program_report import Outcome, ProgramInterruptedError
 from rmhil.run_record import write_text
 from rmhil.write_verify import Population
 from rmhil.write_verify.pilot import CELLS_MIN
@@ -137,10 +137,9 @@ def program(
             except ProgramInterruptedError as interrupt:
                 _keep(work, crossbar, interrupt.report, knowledge, job.pilot is not None)
                 raise
-        _keep(work, crossbar, report, knowledge, job.pilot is not None)
+        facts = _keep(work, crossbar, report, knowledge, job.pilot is not None)
     if as_json:
-        learnt = _pilot(knowledge, job.pilot is not None)
-        print_json({"run": work.run.path, "provenance": report.provenance} | summary(report) | learnt)
+        print_json({"run": work.run.path, "provenance": report.provenance} | facts)
     else:
         _print(work, report, knowledge, job.typed["population"])
 
@@ -155,17 +154,17 @@ def _pilot(knowledge: Population | None, learnt_here: bool) -> dict[str, Any]:
 
 def _keep(
     work: Session, crossbar: Crossbar, report: ProgramReport, knowledge: Population | None, learnt_here: bool
-) -> None:
+) -> dict[str, Any]:
     work.keep_map("program", report, crossbar)
     if knowledge is not None:
         write_text(work.run.path / POPULATION_NAME, knowledge.to_json())
-    work.step(**summary(report), **_pilot(knowledge, learnt_here))
+    facts = summary(report) | _pilot(knowledge, learnt_here)
+    work.step(**facts)
+    return facts
 
 
 def summary(report: ProgramReport) -> dict[str, Any]:
     """What a program report comes to, in plain numbers."""
-    from rmhil.program_report import Outcome
-
     return {
         "cells": int(report.asked_for.sum()),
         "tolerance_siemens": report.tolerance,

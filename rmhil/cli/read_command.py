@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -13,6 +13,7 @@ from rmhil.cli.cell_choice import CellChoice, cells_in
 from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
 from rmhil.cli.session import Place, session
 from rmhil.export import check_format, write_export
+from rmhil.measure.pulsing import in_the_backend
 from rmhil.units import MICRO
 
 _LISTED = 8
@@ -48,9 +49,8 @@ def read(
     if to is not None:
         check_format(to)
     choice = CellChoice(region=region, cells=cell or (), mask=mask)
-    settings: dict[str, Any] = {"averages": averages}
     place = Place(backend=backend, config=config, seed=seed, run=run, out=out)
-    with session(ctx, place, "read", settings | choice.settings) as work:
+    with session(ctx, place, "read", {"averages": averages} | choice.settings) as work:
         crossbar, named = work.cells(choice)
         with progress_bar(shown=not as_json) as progress:
             conductance = crossbar.read(averages=averages, mask=named, progress=progress)
@@ -69,8 +69,6 @@ def read(
     output_console().print(work.header, soft_wrap=True)
     shown = {name: f"{level / MICRO:.3f} uS" for name, level in levels.items()}
     if values.size <= _LISTED:
-        from rmhil.measure.pulsing import in_the_backend
-
         cells = in_the_backend(crossbar, cells_in(crossbar, named)).names
         shown = {f"cell {name}": f"{value / MICRO:.3f} uS" for name, value in zip(cells, values, strict=True)}
     print_facts(f"conductance of {values.size:,} cells", shown | {"run": work.run.path})

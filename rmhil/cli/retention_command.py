@@ -14,6 +14,7 @@ from rmhil.cli.measuring import kept, show
 from rmhil.cli.pulsing import pulsing
 from rmhil.cli.session import Place, Session, session
 from rmhil.errors import ConfigError
+from rmhil.measure.retention import FIRST, TOLERANCE, RetentionTest, spread_levels
 
 if TYPE_CHECKING:
     from rmhil.backend import Cells, Floats
@@ -35,9 +36,9 @@ def retention(
         typer.Option("--levels", min=2, help="Write the cells to so many levels first, evenly over the window."),
     ] = None,
     duration: Annotated[
-        float, typer.Option("--duration", metavar="S", min=1.0, help="From the first to the last reading, in s.")
+        float, typer.Option("--duration", metavar="S", min=FIRST, help="From the first to the last reading, in s.")
     ] = 1000.0,
-    tolerance: Annotated[float, typer.Option("--tolerance", metavar="SIEMENS", help="Of the write, in S.")] = 0.5e-6,
+    tolerance: Annotated[float, typer.Option("--tolerance", metavar="SIEMENS", help="Of the write, in S.")] = TOLERANCE,
     averages: options.Averages = 1,
     region: options.Region = None,
     cell: options.CellNames = None,
@@ -59,7 +60,6 @@ def retention(
     Example: rmhil retention --levels 5 --region 0:8,0:8 --duration 1000 --run latest
     """
     from rmhil.measure.pictures import retention_picture
-    from rmhil.measure.retention import RetentionTest
 
     if target is not None and levels is not None:
         raise ConfigError("TARGET and --levels exclude one another: both say what the cells are written to")
@@ -91,8 +91,6 @@ def retention(
 
 def _goal(crossbar: Crossbar, cells: Cells, values: Floats | None, levels: int | None) -> Floats | None:
     """S that each cell is written to; None: it stays as it is."""
-    from rmhil.measure.retention import spread_levels
-
     if not len(cells):
         raise ConfigError("no cell is named: the target is NaN everywhere")
     if levels is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,17 +155,23 @@ def session(ctx: typer.Context, place: Place, kind: str, settings: Mapping[str, 
         RmhilError: as the work, the backend and the run say.
     """
     opened = _new_run if place.earlier is None else _earlier_run
-    with opened(ctx, place, kind, settings) as work:
+    with opened(ctx, place, kind, settings) as work, at_the_end(partial(_leave, work)):
+        yield work
+
+
+@contextmanager
+def at_the_end(last: Callable[[], None]) -> Iterator[None]:
+    """Do something once the work inside has ended, however it ended. Of two errors the first is the one to report."""
+    try:
+        yield
+    except BaseException as first:
         try:
-            yield work
-        except BaseException as first:
-            try:
-                _leave(work)
-            except Exception as second:  # the first error is the one to report; another of its kind says the same
-                if type(second) is not type(first):
-                    logger.error("{}", second)
-            raise
-        _leave(work)
+            last()
+        except Exception as second:
+            if type(second) is not type(first):  # another of its kind says the same
+                logger.error("{}", second)
+        raise
+    last()
 
 
 def _leave(work: Session) -> None:

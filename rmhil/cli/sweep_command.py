@@ -11,18 +11,19 @@ from rmhil.cli.cell_choice import CellChoice, cells_in
 from rmhil.cli.measuring import kept, show
 from rmhil.cli.pulsing import pulsing_bar
 from rmhil.cli.session import Place, session
+from rmhil.measure.sweeps import DWELL, RESET_STOP, SET_GATE, SET_STOP, STEP, SweepPlan, SweepTest
 
 
 def sweep(
     ctx: typer.Context,
     sweeps: Annotated[int, typer.Option("--sweeps", min=1, help="Sweeps of each cell.")] = 5,
-    set_stop: Annotated[float, typer.Option("--set-stop", metavar="V", help="End of the SET branch, in V.")] = 1.6,
+    set_stop: Annotated[float, typer.Option("--set-stop", metavar="V", help="End of the SET branch, in V.")] = SET_STOP,
     reset_stop: Annotated[
         float, typer.Option("--reset-stop", metavar="V", help="End of the RESET branch, in V (a magnitude).")
-    ] = 2.4,
-    gate: Annotated[float, typer.Option("--gate", metavar="V", help="WL during the SET branch, in V.")] = 2.0,
-    step: Annotated[float, typer.Option("--step", metavar="V", help="From step to step, in V.")] = 0.025,
-    dwell: Annotated[float, typer.Option("--dwell", metavar="S", help="Time at each step, in s.")] = 1e-3,
+    ] = RESET_STOP,
+    gate: Annotated[float, typer.Option("--gate", metavar="V", help="WL during the SET branch, in V.")] = SET_GATE,
+    step: Annotated[float, typer.Option("--step", metavar="V", help="From step to step, in V.")] = STEP,
+    dwell: Annotated[float, typer.Option("--dwell", metavar="S", help="Time at each step, in s.")] = DWELL,
     as_is: Annotated[
         bool,
         typer.Option(
@@ -48,7 +49,6 @@ def sweep(
     Example: rmhil sweep --cell 3,5 --cell 3,6 --run latest
     """
     from rmhil.measure.pictures import sweeps_picture
-    from rmhil.measure.sweeps import SweepPlan, SweepTest
 
     choice = CellChoice(region=region, cells=cell or (), mask=mask)
     plan = {"set_stop": set_stop, "reset_stop": reset_stop, "gate": gate, "step": step, "dwell": dwell}

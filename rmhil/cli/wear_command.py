@@ -11,7 +11,7 @@ import typer
 from rmhil.cli import options
 from rmhil.cli.console import print_facts, print_json
 from rmhil.errors import ConfigError, InputFileError
-from rmhil.store import Run
+from rmhil.store import LATEST, Run
 from rmhil.wear import WearBudget, WearCounts, WearFile, chip_file_of
 
 _MOST = 5
@@ -23,9 +23,7 @@ def wear(
         Path | None,
         typer.Option("--chip", metavar="FILE", help="The chip file; else the one that the run was counted in."),
     ] = None,
-    run: Annotated[
-        str, typer.Option("--run", metavar="RUN", help="A run on the chip: its directory, its name, or `latest`.")
-    ] = "latest",
+    run: options.RunToRead = LATEST,
     budget: Annotated[
         int | None,
         typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,13 +10,14 @@ import typer
 from rmhil.cli import options
 from rmhil.cli.cell_choice import CellChoice
 from rmhil.cli.console import output_console, print_facts, print_json
-from rmhil.cli.measuring import draw_into
+from rmhil.cli.measuring import PLOTS, draw_into
 from rmhil.cli.pulsing import pulsing
 from rmhil.cli.session import Place, Session, session
+from rmhil.measure.cell_yield import Yield, YieldTest
+from rmhil.program_report import CellState
 
 if TYPE_CHECKING:
     from rmhil.crossbar import Crossbar
-    from rmhil.measure.cell_yield import Yield
 
 
 def measure_yield(
@@ -51,8 +53,6 @@ def measure_yield(
 
     Example: rmhil yield --region 0:32,0:32 --seed 7
     """
-    from rmhil.measure.cell_yield import YieldTest
-
     choice = CellChoice(region=region, cells=cell or (), mask=mask)
     levels: dict[str, Any] = {"low": low, "high": high, "tolerance": tolerance, "max_pulses": max_pulses}
     settings = levels | {"averages": averages}
@@ -67,17 +67,17 @@ def measure_yield(
                 test.run(display)
         finally:
             found = test.measured()
-            name = None if found is None else _keep(work, crossbar, found)
-    if found is None:
+            facts = None if found is None else _keep(work, crossbar, found)
+    if found is None or facts is None:
         return
-    facts = found.summary()
     if as_json:
-        print_json({"run": work.run.path, "provenance": found.provenance, "map": name} | facts)
+        print_json({"run": work.run.path, "provenance": found.provenance} | facts)
     else:
-        _print(work, found, str(name), facts)
+        _print(work, found, facts)
 
 
-def _keep(work: Session, crossbar: Crossbar, found: Yield) -> str:
+def _keep(work: Session, crossbar: Crossbar, found: Yield) -> dict[str, Any]:
+    """Keep the map, what it came to, and its picture."""
     from rmhil.measure.pictures import yield_picture
 
     maps = {
@@ -88,14 +88,13 @@ def _keep(work: Session, crossbar: Crossbar, found: Yield) -> str:
         "provenance": found.provenance,
     }
     name = work.keep_map("yield", maps, crossbar).stem
-    work.step(map=name, **found.summary())
-    draw_into(work, yield_picture, name, found)
-    return name
+    facts = {"map": name} | found.summary()
+    work.step(**facts)
+    draw_into(work, partial(yield_picture, name, found))
+    return facts
 
 
-def _print(work: Session, found: Yield, name: str, facts: dict[str, Any]) -> None:
-    from rmhil.program_report import CellState
-
+def _print(work: Session, found: Yield, facts: dict[str, Any]) -> None:
     output_console().print(f"[bold]{found.share():.2%} of {int(found.judged.sum()):,} cells work[/]", soft_wrap=True)
     states = {
         state.name.lower().replace("_", " "): f"{found.count(state):,}"
@@ -107,5 +106,6 @@ def _print(work: Session, found: Yield, name: str, facts: dict[str, Any]) -> Non
         for line in ("bl", "sl")
     }
     pulses = ", ".join(f"{facts[f'{kind}_pulses']:,} {kind.upper()}" for kind in ("form", "set", "reset"))
-    places = {"pulses": pulses, "data": f"maps/{name}.nc", "picture": f"plots/{name}.png", "run": work.run.path}
+    name = facts["map"]
+    places = {"pulses": pulses, "data": f"maps/{name}.nc", "picture": f"{PLOTS}/{name}.png", "run": work.run.path}
     print_facts("", states | suspects | places)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Self
 
 import numpy as np
 
 from rmhil.backend import Cells, Floats, Ints, Pulses, Read, Readings, Status
 from rmhil.journal.columns import Column, floats, packed, whole
-
-JobStatus: TypeAlias = Literal["running", "complete", "interrupted", "failed"]
+from rmhil.run_record import RunStatus
 
 
 class Kind(StrEnum):
@@ -72,7 +71,7 @@ class Job:
     kind: str
     detail: dict[str, Any]
     target: Floats | None
-    status: JobStatus
+    status: RunStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,6 @@ from rmhil.journal.entries import (
     Drive,
     Fate,
     Job,
-    JobStatus,
     Kind,
     Step,
     Transaction,
@@ -31,8 +30,10 @@ from rmhil.journal.entries import (
 )
 from rmhil.journal.file import JournalFile
 from rmhil.plain import plain
+from rmhil.run_record import RunStatus
 
 _TRANSACTION: Final = f"INSERT INTO transactions VALUES ({', '.join('?' * 16)})"
+_STEP: Final = "INSERT INTO steps (time, kind, detail) VALUES (?, ?, ?)"
 _JOB: Final = "INSERT INTO jobs (time, kind, detail, status) VALUES (?, ?, ?, 'running')"
 _RESULT: Final = f"INSERT INTO results VALUES ({', '.join('?' * 9)})"
 _JOBS: Final = "SELECT id, time, kind, detail, target, status FROM jobs ORDER BY id"
@@ -71,10 +72,7 @@ class Journal:
         Raises:
             RunDirectoryError: the file is not a journal, or cannot be written.
         """
-        row = (_now(), kind, json.dumps(plain(detail)))
-        with self._writing() as connection:
-            cursor = connection.execute("INSERT INTO steps (time, kind, detail) VALUES (?, ?, ?)", row)
-            return int(cursor.lastrowid or 0)
+        return self._insert(_STEP, kind, detail)
 
     def steps(self) -> list[Step]:
         """All steps, oldest first; none when nothing was written yet. Nothing is written by it.
@@ -92,14 +90,9 @@ class Journal:
         Raises:
             RunDirectoryError: it cannot be written.
         """
-        row = (_now(), kind, json.dumps(plain(detail)))
-        with self._writing() as connection:
-            cursor = connection.execute(
-                "INSERT INTO jobs (time, kind, detail, status) VALUES (?, ?, ?, 'running')", row
-            )
-            return int(cursor.lastrowid or 0)
+        return self._insert(_JOB, kind, detail)
 
-    def set_job_status(self, job: int, status: JobStatus) -> None:
+    def set_job_status(self, job: int, status: RunStatus) -> None:
         """Commit how a job ended, or that it is running again.
 
         Raises:
@@ -265,6 +258,11 @@ class Journal:
     def close(self) -> None:
         """Let go of the file; the next call opens it again. Idempotent."""
         self._file.close()
+
+    def _insert(self, query: str, kind: str, detail: Mapping[str, Any]) -> int:
+        row = (_now(), kind, json.dumps(plain(detail)))
+        with self._writing() as connection:
+            return int(connection.execute(query, row).lastrowid or 0)
 
     def _read(
         self, query: str, make: Callable[[tuple[Any, ...]], Entry], values: tuple[Any, ...] = (), of_version: int = 1

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmhil.backend import Floats, Ints
-from rmhil.crossbar import Crossbar
 from rmhil.errors import OutOfRangeError
 from rmhil.program_report import CellState, Outcome, ProgramReport
 from rmhil.units import Siemens
@@ -19,6 +18,7 @@ from rmhil.units import Siemens
 if TYPE_CHECKING:
     import xarray as xr
 
+    from rmhil.crossbar import Crossbar
     from rmhil.measure.stage import Stages
 
 LOW_SHARE, HIGH_SHARE = 0.15, 0.85
@@ -161,44 +161,33 @@ class YieldTest:
         Args:
             display: told what is done, and how far it is.
         """
+        shown: dict[str, Any] = {"averages": self._averages, "progress": display.progress, "watch": display.watch}
         display.aim("forming", None, np.nan)
-        formed = self._reported(
-            lambda: self._crossbar.form(
-                self._mask, averages=self._averages, progress=display.progress, watch=display.watch
-            )
-        )
+        with self._reported():
+            formed = self._crossbar.form(self._mask, **shown)
         for level, name in zip(self._levels, ("low level", "high level"), strict=True):
             target = np.where(formed.outcome == Outcome.CONVERGED, level, np.nan)
             display.aim(name, target, self._tolerance)
-            self._reported(partial(self._write, target, display))
+            with self._reported():
+                self._crossbar.program(target, self._tolerance, max_pulses=self._max_pulses, **shown)
 
-    def _write(self, target: Floats, display: Stages) -> ProgramReport:
-        return self._crossbar.program(
-            target,
-            self._tolerance,
-            max_pulses=self._max_pulses,
-            averages=self._averages,
-            progress=display.progress,
-            watch=display.watch,
-        )
-
-    def _reported(self, work: Callable[[], ProgramReport]) -> ProgramReport:
-        """Keep the report, also of work that is cut short."""
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Keep the report of the work inside, also if it is cut short; what drove nothing has none."""
+        before = self._crossbar.last_report
         try:
-            report = work()
-        except BaseException:
-            if self._crossbar.last_report is not None:
-                self._reports.append(self._crossbar.last_report)
-            raise
-        self._reports.append(report)
-        return report
+            yield
+        finally:
+            report = self._crossbar.last_report
+            if report is not None and report is not before:
+                self._reports.append(report)
 
     def measured(self) -> Yield | None:
         """What is known so far; None before anything was driven."""
         if not self._reports:
             return None
         nothing = np.full(self._mask.shape, np.nan)
-        low, high = ([*self._reports[1:], None, None][number] for number in range(2))
+        low, high = [*self._reports[1:], None, None][:2]
         return Yield(
             state=states(self._mask, self._reports[0], low, high, self._levels),
             low=nothing if low is None else low.achieved,

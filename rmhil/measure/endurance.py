@@ -9,7 +9,6 @@ import numpy as np
 
 from rmhil.backend import Cells, Floats, Ints
 from rmhil.checks import check_pulses, whole_number
-from rmhil.crossbar import Crossbar
 from rmhil.measure.labelled import cells_of, labelled
 from rmhil.measure.pulsing import in_the_backend, refuse_virgin, reset_fully, reset_pulses, set_pulses
 from rmhil.program_report import Progress
@@ -17,6 +16,8 @@ from rmhil.units import Volts
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from rmhil.crossbar import Crossbar
 
 CYCLES: Final = 30_000
 """SET/RESET cycles in arXiv 2601.10037."""

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from rmhil import conductance_maps
 from rmhil.backend import Cells
 from rmhil.errors import RunDirectoryError
-from rmhil.run_record import writing
+from rmhil.run_record import replacing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -86,15 +86,14 @@ def keep_measurement(run: Run, name: str, dataset: xr.Dataset) -> Path:
         RunDirectoryError: it cannot be written.
     """
     path = run.directory(FOLDER) / f"{name}.nc"
-    with writing(path):
-        conductance_maps.write(dataset, path)
+    with replacing(path) as unfinished:
+        conductance_maps.write(dataset, unfinished)
     return path
 
 
 def measurement_names(run: Run) -> list[str]:
     """Names of the measurements of a run, oldest first."""
-    files = (run.path / FOLDER).glob("*.nc")
-    return [file.stem for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name))]
+    return run.names_in(FOLDER, ".nc")
 
 
 def load_measurement(run: Run, name: str) -> xr.Dataset:
@@ -105,10 +104,7 @@ def load_measurement(run: Run, name: str) -> xr.Dataset:
     """
     import xarray as xr
 
-    path = run.path / FOLDER / f"{name}.nc"
-    if name not in measurement_names(run):
-        known = ", ".join(measurement_names(run)) or "none"
-        raise RunDirectoryError(f"{run.path}: no {FOLDER}/{name}.nc; there are: {known}")
+    path = run.existing(FOLDER, name, ".nc")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as opened:
             dataset = opened.load()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from rmhil.backend import ArraySpec, Cells, Floats, Operation, Pulses
-from rmhil.crossbar import Crossbar
 from rmhil.errors import ConfigError, OutOfRangeError
 from rmhil.units import Volts
 from rmhil.write_verify.levels import SET_AMPLITUDE
 from rmhil.write_verify.ramps import formed_threshold
+
+if TYPE_CHECKING:
+    from rmhil.crossbar import Crossbar
 
 RESET_AMPLITUDE: Final[Volts] = 2.4
 """V of a RESET that is meant to go all the way: beyond the whole ramp of a gradual RESET (estimate, range 2 to 3)."""

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from rmhil.array_reading import check_tolerance
 from rmhil.backend import Cells, Floats, Ints, Readings
 from rmhil.checks import whole_number
-from rmhil.crossbar import Crossbar
 from rmhil.errors import ConfigError, OutOfRangeError
 from rmhil.measure.labelled import cells_of, labelled
 from rmhil.measure.pulsing import in_the_backend
@@ -21,6 +19,8 @@ from rmhil.write_verify.cell_run import Watch
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from rmhil.crossbar import Crossbar
 
 LEVELS: Final = 17
 DURATION: Final[Seconds] = 1e6
@@ -186,7 +186,6 @@ class RetentionTest:
             OutOfRangeError, NotFiniteError: the target or the tolerance; nothing was driven.
             ConfigError: no cell at all came to one of the levels.
         """
-        check_tolerance(tolerance)
         wanted = self.target_map(target)
         report = self._crossbar.program(
             wanted, tolerance, rewrite=True, averages=WRITE_AVERAGES, progress=progress, watch=watch

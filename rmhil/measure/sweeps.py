@@ -9,7 +9,6 @@ import numpy as np
 
 from rmhil.backend import ArraySpec, Biases, Cells, Floats
 from rmhil.checks import check_biases, check_pulses, whole_number
-from rmhil.crossbar import Crossbar
 from rmhil.errors import OutOfRangeError
 from rmhil.line_model import series_resistance
 from rmhil.measure.labelled import cells_of, labelled
@@ -19,6 +18,8 @@ from rmhil.units import Amperes, Seconds, Volts
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from rmhil.crossbar import Crossbar
 
 SWEEPS: Final = 50
 """Sweeps laid over one another in arXiv 2601.10037."""

@@ -96,6 +96,8 @@ class WearFile:
     def rebuild(cls, path: str | Path, runs: Iterable[Path], budget: WearBudget | None = None) -> Self:
         """Make a chip file anew from the journals of its runs, in the place of one that was lost or is damaged.
 
+        It is made of all of them or not at all: one that lacks a run would pass for whole.
+
         Args:
             path: of the file; there is none any more.
             runs: directories of all runs of the chip.
@@ -105,13 +107,20 @@ class WearFile:
             WearFileError: the file exists, or cannot be written.
             RunDirectoryError: a journal is damaged.
         """
-        if Path(path).exists():
+        path = Path(path)
+        if path.exists():
             raise WearFileError(f"{path}: exists; move it away first")
-        chip = cls.open(path, budget)
-        for run in runs:
-            chip.register(Path(run))
-            chip.take_in(Path(run))
-        return chip
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.rebuilt")
+        try:
+            with cls.open(unfinished, budget) as chip:
+                for run in runs:
+                    chip.register(Path(run))
+                    chip.take_in(Path(run))
+            with _translated(path):
+                os.link(unfinished, path)  # unlike a renaming, this never takes the place of a file
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return cls.open(path)
 
     @property
     def budget(self) -> WearBudget:

@@ -37,11 +37,10 @@ class WearGuard:
         if self._most < self._budget.pulses:
             return
         had = self._pulses[cells.index]
-        spent = (had >= self._budget.pulses) & (pulses.operation != Operation.FORM)
-        if spent.any():
-            first = int(np.flatnonzero(spent)[0])
-            cell = tuple(int(index[first]) for index in cells.index)
-            raise WearError(cell, int(spent.sum()), int(had[first]) / PULSES_A_CYCLE, self._budget.cycles)
+        spent = np.flatnonzero((had >= self._budget.pulses) & (pulses.operation != Operation.FORM))
+        if spent.size:
+            cycles = int(had[spent[0]]) / PULSES_A_CYCLE
+            raise WearError(_place(cells, int(spent[0])), len(spent), cycles, self._budget.cycles)
 
     def count(self, cells: Cells, pulses: Pulses) -> None:
         """Take note that the cells were pulsed, or may have been."""
@@ -51,17 +50,21 @@ class WearGuard:
         if self._most >= near:
             self._most = int(self._pulses.max())
             if self._most >= near and not self._warned:
-                self._warn(cells)
+                self._warn(cells, near)
 
-    def _warn(self, cells: Cells) -> None:
-        near = self._pulses[cells.index] >= self._budget.warn_share * self._budget.pulses
-        if near.any():
+    def _warn(self, cells: Cells, near: float) -> None:
+        worn = np.flatnonzero(self._pulses[cells.index] >= near)
+        if worn.size:
             self._warned = True
-            first = int(np.flatnonzero(near)[0])
+            cell = _place(cells, int(worn[0]))
             logger.warning(
                 "cell {} has had {:g} of its {:,} SET/RESET cycles, {:.0%} or more; beyond them, pulses are refused",
-                tuple(int(index[first]) for index in cells.index),
-                self._pulses[cells[np.array([first])].index][0] / PULSES_A_CYCLE,
+                cell,
+                self._pulses[cell] / PULSES_A_CYCLE,
                 self._budget.cycles,
                 self._budget.warn_share,
             )
+
+
+def _place(cells: Cells, number: int) -> tuple[int, ...]:
+    return tuple(int(index[number]) for index in cells.index)

@@ -95,10 +95,6 @@ class CellRun:
         if len(chosen):
             self._transact(chosen, None)
 
-    def pulse(self, chosen: Chosen, pulses: Pulses) -> None:
-        """Give each of some cells one pulse, and read it."""
-        self.transact(chosen, pulses)
-
     def transact(self, chosen: Chosen, pulses: Pulses | None) -> Readings:
         """Give each of some cells one pulse (None: no pulse), read it, and keep what happened."""
         readings = self._transact(chosen, pulses)
@@ -218,5 +214,5 @@ def climb(run: CellRun, chosen: Chosen, ramp: Ramp, reached: Reached, max_pulses
         chosen = chosen[~reached(chosen)]
         if not len(chosen):
             return
-        run.pulse(chosen, ramp.pulses(run.spec, len(chosen), given))
+        run.transact(chosen, ramp.pulses(run.spec, len(chosen), given))
         run.tell()

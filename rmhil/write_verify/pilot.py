@@ -97,7 +97,7 @@ class _Pilot:
         """One pulse each."""
         for part in self._run.chunks(chosen):
             code, levels = np.full(len(part), operation, dtype=np.int64), np.full(len(part), level)
-            self._run.pulse(part, pulses_at(self._run.spec, code, levels, SET_AMPLITUDE))
+            self._run.transact(part, pulses_at(self._run.spec, code, levels, SET_AMPLITUDE))
 
     def series(self, operation: Operation, levels: Floats) -> Series:
         """Pulses at several levels in turn."""

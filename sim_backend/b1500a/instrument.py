@@ -204,7 +204,7 @@ class Instrument:
             code = covering_current(smu.model, value, abs(current_code(smu.model, range_code)))
             allowed, most = smu.model.current_max, smu.model.voltage_at(value)
         if abs(value) > min(allowed, self.settings.output_limits[kind]) or (
-            range_code < 0 and abs(value) > self._full(smu, kind, range_code)
+            range_code < 0 and abs(value) > _full(kind, range_code)
         ):
             raise Refused(PARAMETER_VALUE, smu.number)
         if not _LEAST_COMPLIANCE <= compliance <= most:
@@ -219,9 +219,6 @@ class Instrument:
         )
         self.check_interlock(force, smu)
         return force
-
-    def _full(self, smu: Smu, kind: str, code: int) -> float:
-        return VOLTAGE_RANGES[abs(code)] if kind == "V" else current_range(abs(code))
 
     def _compliance_code(self, smu: Smu, kind: str, compliance: float, wanted: int | None) -> int:
         if kind == "V":
@@ -381,3 +378,8 @@ class Instrument:
         self.memory.storing = None
         self.waiting_for_event = False
         self._interlock_tripped = False
+
+
+def _full(kind: str, code: int) -> float:
+    """V or A, of a range."""
+    return VOLTAGE_RANGES[abs(code)] if kind == "V" else current_range(abs(code))

@@ -12,7 +12,6 @@ import typer
 from rmhil.cli import options
 from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
 from rmhil.cli.session import command_line
-from rmhil.errors import InputFileError
 from rmhil.reopen import BackendChoice
 
 if TYPE_CHECKING:
@@ -61,13 +60,14 @@ def characterise(
     Example: rmhil characterise levels retention --seed 7 --out curves
     """
     from .curves import Extent, find_curves
+    from .raw_data import make_folder
 
     wanted = find_curves(curves or [])
     given = {} if seed is None else {"seed": seed}
     with BackendChoice(name=backend or "sim", config=config, options=given).open() as opened:
         extent = Extent(seed=DEFAULT_SEED if seed is None else seed, quick=quick, cycles=cycles)
         rooms = _rooms(opened, wanted, extent)
-        _make(out)
+        make_folder(out)
         book = Book(out, opened.spec.provenance, command_line(ctx), extent)
         _measure(wanted, rooms, book, shown=not as_json)
     if as_json:
@@ -97,15 +97,11 @@ class Book:
 
     def keep(self, name: str, curve: Curve[Any], measured: Any, seconds: float) -> None:  # noqa: ANN401 - a `Measured`
         """Write the tables, the numbers and the pictures of a curve, in this order: what was measured is kept first."""
-        from rmhil.run_record import replacing
-
         from .page import Part
+        from .raw_data import keep_tables
 
-        tables = {f"{table}.csv": content for table, content in measured.tables().items()}
-        for file, content in tables.items():
-            with replacing(self.folder / file) as unfinished:
-                content.write(unfinished)
-        part = Part(curve=curve, summary=measured.summary(), pictures=[], files=list(tables), seconds=seconds)
+        files = keep_tables(measured.tables(), self.folder)
+        part = Part(curve=curve, summary=measured.summary(), pictures=[], files=files, seconds=seconds)
         self.parts[name] = part
         self.close("running")
         self.parts[name] = replace(part, pictures=self._drawn(curve, measured))
@@ -128,13 +124,6 @@ class Book:
 
         facts = {"provenance": self.provenance, "command": self.command, "seed": self.extent.seed, "status": status}
         write_page(self.folder, self.parts, facts)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputFileError(f"{folder} cannot be made: {error.strerror}") from error
 
 
 def _rooms(backend: Backend, wanted: dict[str, Curve[Any]], extent: Extent) -> dict[str, Crossbar]:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rmhil.errors import InputFileError
 from rmhil.export import csv_text
+from rmhil.run_record import replacing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,6 +109,27 @@ class RawData:
         except OSError as error:
             raise InputFileError(f"{target} cannot be written: {error.strerror}") from error
         return target
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results where there is none.
+
+    Raises:
+        InputFileError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputFileError(f"{folder} cannot be made: {error.strerror}") from error
+
+
+def keep_tables(tables: Mapping[str, Writable], folder: Path) -> list[str]:
+    """Write tables into a folder, each whole or not at all; the names of the files."""
+    files = {f"{name}.csv": table for name, table in tables.items()}
+    for file, table in files.items():
+        with replacing(folder / file) as unfinished:
+            table.write(unfinished)
+    return list(files)
 
 
 def _texts(values: NDArray[Any]) -> list[str]:

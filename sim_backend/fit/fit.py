@@ -122,7 +122,7 @@ def _pulse_steps(pulses: Table, instrument: float, found: Findings) -> list[tupl
         onset = guess_onset(sets, found.start)
         levels = fit_levels(sets, onset, found)
         fit_set_rate(sets, levels, onset, found)
-        fit_reset(resets, levels, found)
+        fit_reset(resets, found)
 
     return [("FORM", lambda: fit_forming(pulses, found)), ("SET and RESET", switching)]
 

@@ -75,7 +75,7 @@ def fit_set_rate(rows: PulseRows, levels: Levels | None, onset: Onset | None, fo
     )  # fmt: skip
 
 
-def fit_reset(rows: PulseRows, levels: Levels | None, found: Findings) -> None:
+def fit_reset(rows: PulseRows, found: Findings) -> None:
     """RESET voltage, slope and floor with their spreads, and the scale of the rate."""
     start = found.start
     slope, threshold = found.value("compliance_slope"), found.value("gate_threshold")

@@ -49,7 +49,7 @@ class Bench:
     def actions(self) -> Mapping[str, Action]:
         """By the name in a request."""
         return {
-            "facts": self._facts,
+            "facts": lambda: self.room.facts(),
             "renew": self._renew,
             "stop": self._stop,
             "save": lambda path: self.room.save(Path(path)),
@@ -66,9 +66,6 @@ class Bench:
             "interlock": lambda closed: self.room.analyser.set_interlock(closed=closed),
             "drop_board": lambda: self.room.board.drop(),
         }
-
-    def _facts(self) -> dict[str, Any]:
-        return self.room.facts()
 
     def _renew(self, settings: dict[str, Any], libraries: dict[str, str]) -> dict[str, Any]:
         """Another bench in place of this one, at the same ports."""

@@ -25,7 +25,7 @@ from sim_backend.twin.build import Libraries
 from sim_backend.twin.chip_room import ChipRoom
 from sim_backend.twin.lines import Bonds, Joints, Selected
 from sim_backend.twin.products import ArrayProducts
-from sim_backend.twin.records import AnalyserOutput, TwinRecords
+from sim_backend.twin.records import TwinRecords
 from sim_backend.twin.routed_cells import RoutedCells
 from sim_backend.twin.settings import CHANNELS, LOOPBACK, TwinSettings
 
@@ -107,8 +107,8 @@ class BenchRoom:
         try:
             given = self.settings
             self.board_url = self.board.start(given.board, given.board_host, given.board_port, given.key)
-            if self.settings.wave_file is not None:
-                self.board.start_waves(self.settings.wave_file)
+            if given.wave_file is not None:
+                self.board.start_waves(given.wave_file)
         except BaseException:
             self.stop()
             raise
@@ -169,11 +169,10 @@ class BenchRoom:
 
     def records(self) -> TwinRecords:
         """What is driven now."""
-        outputs = self.analyser.outputs()
         return TwinRecords(
             board=self.board.outputs(),
             violations=tuple(self.board.violations()),
-            analyser={number: AnalyserOutput(one.closed, one.kind, one.value) for number, one in outputs.items()},
+            analyser=self.analyser.outputs(),
             clock=self.clock(),
             pulses=int(self.cells.pulse_counts.sum()),
         )

@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from rmhil.errors import BackendClosedError, BackendUnavailableError, InputFileError
-from rmhil.units import Seconds
 from sim_backend.twin.build import Libraries
-from sim_backend.twin.lines import Bonds, Joints
+from sim_backend.twin.lines import NANOSECOND, Bonds, Joints
 from sim_backend.twin.native import QUESTION, WATCH, Lines, Outputs, board_library, daemon_library
 from sim_backend.twin.products import ArrayProducts, end_at_once
 from sim_backend.twin.records import BoardOutputs, Violation
 
 _SEED: Final = 1
 """Of what flip-flops and chips contain at power-on."""
-
-_NS: Final[Seconds] = 1e-9
 
 _Result = TypeVar("_Result")
 
@@ -104,7 +101,7 @@ class BoardRoom:
         found = Outputs()
         self._ask(lambda: self._board.board_sim_outputs_now(self._sim, ctypes.byref(found)))
         return BoardOutputs(
-            time=found.time_ns * _NS,
+            time=found.time_ns * NANOSECOND,
             outputs_enabled=found.outputs_enabled,
             gate=found.gate,
             lines_driven=found.lines_driven,
@@ -120,7 +117,7 @@ class BoardRoom:
         found = []
         for number in range(self._board.board_sim_violation_count(self._sim)):
             self._board.board_sim_violation(self._sim, number, name, text, time)
-            found.append(Violation((name.value or b"").decode(), (text.value or b"").decode(), time.value * _NS))
+            found.append(Violation((name.value or b"").decode(), (text.value or b"").decode(), time.value * NANOSECOND))
         return found
 
     def start_waves(self, path: Path) -> None:

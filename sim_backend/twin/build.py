@@ -1,7 +1,7 @@
 """The libraries of the twin: made from the firmware's sources where that has not been done yet.
 
-They go to a folder of the user's cache whose name is a hash of those sources, so that a changed source makes others
-and nothing is ever used that was made from something else.
+Each goes to a folder of the user's cache whose name is a hash of its sources, so that a changed source makes another
+one and nothing is ever used that was made from something else.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ from loguru import logger
 
 from rmhil.errors import BackendUnavailableError, ConfigError, ToolMissingError
 
-_SOURCES: Final = ("boards", "rtl", "models", "regmap/generated", "sim", "c")
-"""Folders of the firmware that the libraries are made from."""
+_BOARD_SOURCES: Final = ("rtl", "models", "regmap/generated", "sim")
+_DAEMON_SOURCES: Final = ("c", "regmap/generated", "sim")
+"""Folders of the firmware that each library is made from."""
+
+_KINDS: Final = (".v", ".vh", ".h", ".c", ".cpp")
+"""Of the files in them that are sources, beside `Makefile`."""
 
 _PACKAGED: Final = "rmhil_firmware"
 """Package under which an installed distribution holds the folder `firmware`."""
@@ -90,10 +94,10 @@ def libraries(topology: str, *, waves: bool = False) -> Libraries:
         ToolMissingError: something must be made, and a program is missing.
         BackendUnavailableError: making failed; the message holds what the compiler said.
     """
-    firmware = firmware_folder()
-    folder = cache_folder() / _digest(firmware)
+    firmware, kept = firmware_folder(), cache_folder()
     name = f"{topology}-waves" if waves else topology
-    board, daemon = folder / name / "libboard_sim.so", folder / "c" / "host" / "librmhild-rtl.so"
+    board = kept / _digest(firmware, _BOARD_SOURCES) / name / "libboard_sim.so"
+    daemon = kept / _digest(firmware, _DAEMON_SOURCES) / "c" / "host" / "librmhild-rtl.so"
     if not (board.is_file() and daemon.is_file()):
         require_tools()
     if not board.is_file():
@@ -115,12 +119,12 @@ def require_tools() -> None:
 
 
 @cache
-def _digest(firmware: Path) -> str:
-    """Hash of all sources, and of the kind of machine."""
+def _digest(firmware: Path, folders: tuple[str, ...]) -> str:
+    """Hash of the sources in some folders, and of the kind of machine."""
     digest = hashlib.sha256(platform.machine().encode())
-    for folder in _SOURCES:
+    for folder in folders:
         for path in sorted((firmware / folder).rglob("*")):
-            if path.is_file() and "build" not in path.relative_to(firmware).parts:
+            if (path.suffix in _KINDS or path.name == "Makefile") and path.is_file():
                 digest.update(str(path.relative_to(firmware)).encode() + b"\0")
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]

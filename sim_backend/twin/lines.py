@@ -15,7 +15,7 @@ from rmhil.units import Seconds
 from sim_backend.config import SimConfig
 from sim_backend.twin.native import Lines
 
-_NS: Final[Seconds] = 1e-9
+NANOSECOND: Final[Seconds] = 1e-9
 
 Bytes = NDArray[np.uint8]
 
@@ -60,7 +60,7 @@ class Joints:
 
     Attributes:
         time: s on the board's clock, from which on it is so.
-        bl, sl: `Source` of each line, `OPEN` of one that nothing drives.
+        bl, sl: `Source` of each line, `RM_SIM_OPEN` of one that nothing drives.
         wl: `GateSource` of each line; ground where the gate is closed.
         dac: DAC channel behind each BL.
         tia: TIA behind each SL.
@@ -77,7 +77,7 @@ class Joints:
     def of(cls, lines: Lines, bonds: Bonds) -> Joints:
         """As the board has them now."""
         return cls(
-            time=lines.time_ns * _NS,
+            time=lines.time_ns * NANOSECOND,
             bl=_seen(lines.bl_source, lines.n_bl)[bonds.bl],
             sl=_seen(lines.sl_source, lines.n_sl)[bonds.sl],
             wl=_seen(lines.wl_source, lines.n_sl)[bonds.sl],

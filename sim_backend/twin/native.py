@@ -9,9 +9,6 @@ from typing import Any, Final
 
 _POINTER = ctypes.POINTER
 
-OPEN: Final = 255
-"""Source of a line that nothing drives (`RM_SIM_OPEN`)."""
-
 CHANNELS: Final = 64
 """DAC channels, and TIAs (`RM_ARRAY_CHANNELS`)."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from rmhil.units import Amperes, Seconds, Volts
+from sim_backend.b1500a.instrument import Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,8 @@ class BoardOutputs:
         return not (self.outputs_enabled or self.gate or self.lines_driven)
 
 
-@dataclass(frozen=True, slots=True)
-class AnalyserOutput:
-    """What one channel of the analyser puts out.
-
-    Attributes:
-        closed: whether its switch is.
-        kind: `V` or `I`.
-        value: V or A that it forces; 0 if the switch is open.
-    """
-
-    closed: bool
-    kind: Literal["V", "I"]
-    value: float
+AnalyserOutput = Output
+"""What one channel of the analyser puts out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,16 +17,15 @@ from typing import Final
 import numpy as np
 import torch
 
-from rmhil.backend import Cells, Floats
-from rmhil.units import Amperes, Seconds, Siemens, Volts
-from sim_backend.b1500a.dut.cell import CellNetwork
+from rmhil.backend import Cells, Floats, Limits
+from rmhil.units import Seconds, Siemens, Volts
+from sim_backend.b1500a.dut.cell import CellNetwork, bias_of
 from sim_backend.b1500a.dut.load import Terminals, driven
 from sim_backend.b1500a.dut.loop import Drive
 from sim_backend.b1500a.modules import FORCE_RESISTANCE
 from sim_backend.b1500a.network import Point, Source, Sources
 from sim_backend.cells import STEPS_MAX
 from sim_backend.chip import Chip
-from sim_backend.device import Bias
 from sim_backend.disturb import largest_reset, largest_set
 from sim_backend.twin.lines import Selected
 from sim_backend.twin.products import ArrayProducts
@@ -34,6 +33,10 @@ from sim_backend.twin.records import PulseRecord
 
 _DISTURB_MIN: Final[Siemens] = 1e-12
 """S: half-selected cells that a voltage can move no further while it is held are left alone, as reads are."""
+
+_READING_MAX: Final[Volts] = 1.1 * Limits().read_voltage
+"""V across a cell, positive: above it is a pulse, whether it can move the cell or not. A tenth is for sources that are
+off their value."""
 
 _SMUS: Final = 100
 """Channels below are SMUs; pulse generators have longer numbers."""
@@ -131,6 +134,12 @@ class RoutedCells(CellNetwork):
         _, low = driven(self._terminals.sl, sources)
         return self._selection is not None and not self._at_rest(high, low)
 
+    def _moves(self, high: Source, low: Source, gate: Volts, seconds: Seconds) -> bool:
+        """Also a pulse that moves nothing is one, and its cell draws anew after it."""
+        driven_by_voltage = (high.kind, low.kind) == ("V", "V")
+        pulse = driven_by_voltage and high.value - low.value > _READING_MAX
+        return pulse or super()._moves(high, low, gate, seconds)
+
     def _rest(self) -> None:
         if self._read:
             self.release()
@@ -174,7 +183,7 @@ class RoutedCells(CellNetwork):
             return
         others = self.chip.select(Cells.of(0, selected.inhibited, selected.sl))
         now = torch.full((len(selected.inhibited),), self.chip.clock, dtype=torch.float64)
-        self.chip.bias(others, _level(across, gate, inhibit.limit, seconds, others.series), now)
+        self.chip.bias(others, bias_of(across, gate, inhibit.limit, seconds, others.series), now)
         self.chip.finish(others)
 
     # What no bench can know
@@ -200,9 +209,3 @@ class RoutedCells(CellNetwork):
         """int64, (n_bl, n_sl): pulses and sweeps that have begun at each cell."""
         with self._lock:
             return self._counts.copy()
-
-
-def _level(voltage: Volts, gate: Volts, limit: Amperes, seconds: Seconds, series: torch.Tensor) -> Bias:
-    values = (torch.tensor(one, dtype=torch.float64) for one in (voltage, gate, limit, seconds))
-    volts, gate_voltage, compliance, time = values
-    return Bias(voltage=volts, gate_voltage=gate_voltage, compliance=compliance, time=time, series=series)

@@ -99,7 +99,8 @@ def _tell(content: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(content) + "\n")
     sys.stdout.flush()
     nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nothing, stream.fileno())
     os.close(nothing)
 
 

@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import Any, Final
 
 from rmhil.errors import BackendUnavailableError
 from rmhil.units import Seconds
@@ -49,9 +50,6 @@ class StartedTwin(Twin):
             self.process.wait()
             raise BackendUnavailableError(f"the twin at {self.url} had to be killed: no end after {_END:g} s") from late
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -87,7 +85,7 @@ def _launched() -> subprocess.Popen[str]:
         [sys.executable, "-m", "sim_backend.twin.server"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # Ctrl-C at the terminal is the client's
         env={"OMP_NUM_THREADS": "1"} | os.environ,  # its products are too small for more
@@ -104,19 +102,18 @@ def _first_answer(
     }
     assert process.stdin is not None
     assert process.stdout is not None
-    _send(process.stdin, given)
-    if not settings.tied:
-        process.stdin.close()
-    with process.stdout as told:
+    assert process.stderr is not None
+    with suppress(BrokenPipeError):  # what it has to say about its end is read below
+        process.stdin.write(json.dumps(given) + "\n")
+        process.stdin.flush()
+        if not settings.tied:
+            process.stdin.close()
+    with process.stdout as told, process.stderr as complaints:
         line = told.readline()
-    if not line:
-        raise BackendUnavailableError("the twin's process ended before it served anything; log=FILE keeps its words")
+        if not line:
+            words = complaints.read().rstrip().rpartition("\n")[2] or f"exit status {process.wait()}"
+            raise BackendUnavailableError(f"the twin's process ended before it served anything: {words}")
     answer: dict[str, Any] = json.loads(line)
     if "url" not in answer:
         raise raised(answer)
     return answer
-
-
-def _send(pipe: IO[str], content: dict[str, Any]) -> None:
-    pipe.write(json.dumps(content) + "\n")
-    pipe.flush()

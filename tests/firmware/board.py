@@ -23,16 +23,21 @@ from numpy.typing import NDArray
 
 from rmhil.bench import board_map as rm
 from sim_backend.twin.build import libraries
+from sim_backend.twin.native import Lines, Outputs, board_library
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
 GENERATED = FIRMWARE / "regmap" / "generated"
 BUILD = ROOT / "build" / "board_sim"
 
-OPEN = 255
-"""Source of a line that nothing drives."""
-
 LINES = rm.VECTOR_LINES
+
+OFF_CLOCKS = 4
+"""From the end of a bus write, or of the watchdog's timeout, until gate and outputs are off."""
+
+REST_CLOCKS = 500
+"""From there until every DAC rests: 5 us."""
+
 Codes = NDArray[np.uint16]
 Floats = NDArray[np.float64]
 
@@ -46,39 +51,6 @@ def require_tool(name: str) -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return path
-
-
-class Lines(ctypes.Structure):
-    """`board_sim_lines`."""
-
-    _fields_ = (
-        ("time_ns", ctypes.c_uint64),
-        ("epoch", ctypes.c_uint64),
-        ("dac_level", ctypes.POINTER(ctypes.c_uint32)),
-        ("bl_source", ctypes.POINTER(ctypes.c_uint8)),
-        ("sl_source", ctypes.POINTER(ctypes.c_uint8)),
-        ("wl_source", ctypes.POINTER(ctypes.c_uint8)),
-        ("dac_of_bl", ctypes.POINTER(ctypes.c_uint16)),
-        ("tia_of_sl", ctypes.POINTER(ctypes.c_uint16)),
-        ("tia", ctypes.POINTER(ctypes.c_uint16)),
-        ("n_dac", ctypes.c_uint32),
-        ("n_bl", ctypes.c_uint32),
-        ("n_sl", ctypes.c_uint32),
-        ("n_adc", ctypes.c_uint32),
-    )
-
-
-class Outputs(ctypes.Structure):
-    """`board_sim_outputs`."""
-
-    _fields_ = (
-        ("time_ns", ctypes.c_uint64),
-        ("outputs_enabled", ctypes.c_bool),
-        ("gate", ctypes.c_bool),
-        ("irq", ctypes.c_bool),
-        ("lines_driven", ctypes.c_uint32),
-        ("dacs_off_rest", ctypes.c_uint32),
-    )
 
 
 _ARRAY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(Lines), ctypes.POINTER(ctypes.c_double))
@@ -102,31 +74,21 @@ def build(board: str, *, name: str | None = None, **variables: str | int) -> Pat
 
 @cache
 def load(path: Path) -> ctypes.CDLL:
-    """The library with the types of its functions."""
-    library = ctypes.CDLL(str(path))
+    """The library with the types of its functions, those that only tests call among them."""
+    library = board_library(path)
     handle, word = ctypes.c_void_p, ctypes.c_uint32
-    library.board_sim_create.restype = handle
-    library.board_sim_create.argtypes = [word]
-    library.board_sim_time_ns.restype = ctypes.c_uint64
     library.board_sim_step_until_irq.restype = ctypes.c_uint64
-    library.board_sim_violation_count.restype = ctypes.c_size_t
     library.board_sim_set_skipping.argtypes = [handle, ctypes.c_int]
     for name in ("clocks_skipped", "wrong_skips"):
         getattr(library, f"board_sim_{name}").restype = ctypes.c_uint64
-    library.board_sim_violation.restype = ctypes.c_bool
-    for name in ("destroy", "reset", "time_ns", "violation_count", "trace_stop", "clocks_skipped", "wrong_skips"):
+    for name in ("reset", "clocks_skipped", "wrong_skips"):
         getattr(library, f"board_sim_{name}").argtypes = [handle]
     for name in ("step", "step_until_irq"):
         getattr(library, f"board_sim_{name}").argtypes = [handle, ctypes.c_uint64]
-    library.board_sim_set_array.argtypes = [handle, ctypes.c_void_p, ctypes.c_void_p]
     library.board_sim_write.argtypes = [handle, word, word]
     library.board_sim_read.argtypes = [handle, word, ctypes.POINTER(word)]
     for name in ("write_block", "read_block"):
         getattr(library, f"board_sim_{name}").argtypes = [handle, word, ctypes.c_void_p, ctypes.c_size_t]
-    library.board_sim_outputs_now.argtypes = [handle, ctypes.POINTER(Outputs)]
-    strings = [ctypes.POINTER(ctypes.c_char_p)] * 2
-    library.board_sim_violation.argtypes = [handle, ctypes.c_size_t, *strings, ctypes.POINTER(ctypes.c_uint64)]
-    library.board_sim_trace_start.argtypes = [handle, ctypes.c_char_p]
     return library
 
 

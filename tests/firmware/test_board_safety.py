@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pytest
 
 from rmhil.bench import board_map as rm
-from tests.firmware.board import Board, BusError, build, codes_around, opened
+from sim_backend.twin.build import libraries
+from tests.firmware.board import OFF_CLOCKS, REST_CLOCKS, Board, BusError, build, codes_around, opened
 
 CLOCKS_PER_MS = 100_000
-OFF_CLOCKS = 4
-"""From the end of a bus write until gate and outputs are off."""
-
-REST_CLOCKS = 500
-"""From there until every DAC rests: 5 us."""
 
 
 def start_batch(board: Board, vectors: int = 8) -> None:
@@ -102,6 +100,20 @@ def test_disarm_leaves_the_fault_and_arming_works_again(board: Board) -> None:
     board.arm()
     board.route_mvm(0, 0)
     assert board.outputs().lines_driven == 64 + 64 + 64
+
+
+def test_the_daemon_disarms_a_board_that_was_aborted_while_its_dacs_were_being_reset(board_64: Board) -> None:
+    found = libraries("adc64")
+    daemon = ctypes.CDLL(str(found.daemon))
+    daemon.hal_rtl_use(ctypes.c_void_p(board_64._sim))
+    assert daemon.hal_open(bytes(found.board))
+    board_64.control(arm=1)
+    board_64.step(5_000)
+    daemon.rm_board_abort()
+    assert board_64.state is rm.State.STOPPING
+    daemon.rm_board_safe()
+    assert board_64.state is rm.State.DISARMED
+    daemon.hal_close()
 
 
 def test_waiting_commands_do_not_run_after_a_fault(board_64: Board) -> None:

@@ -83,8 +83,8 @@ def run_scenario(
         (folder / name).write_text(text.replace(old, new))
     image = folder / f"{bench}.vvp"
     sources = [BENCHES / f"{bench}.v", *sorted(folder.glob("*.v"))]
-    compile_command = [require_tool("iverilog"), "-g2005", f"-DHALF_NS={half_ns}", "-I", folder, "-s", bench]
-    subprocess.run([*compile_command, "-o", image, *sources], check=True, capture_output=True, text=True)
+    compile_command = [require_tool("iverilog"), "-g2005", f"-DHALF_NS={half_ns}", "-I", folder, "-I", BENCHES]
+    subprocess.run([*compile_command, "-s", bench, "-o", image, *sources], check=True, capture_output=True, text=True)
     done = subprocess.run([require_tool("vvp"), "-n", image], check=True, capture_output=True, text=True, timeout=300)
     printed: dict[str, list[str]] = {}
     for name, value in re.findall(r"^(\w+) ([0-9a-fx]+)$", done.stdout, re.M):

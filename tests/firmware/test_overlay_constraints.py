@@ -10,7 +10,6 @@ import pytest
 from tests.firmware.board import FIRMWARE, GENERATED, require_tool
 from tests.firmware.overlay import BOARDS, VIVADO, Constraints, ports_of, read_constraints, registers_of
 
-PERIOD_NS = 10.0
 FMC_PINS = 68
 """LA signals of a connector (ANSI/VITA 57.1): 34 pairs."""
 

@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.firmware.board import OFF_CLOCKS, REST_CLOCKS
 from tests.firmware.test_checks import SHORT_RESET, Change, run_scenario
-
-OFF_CLOCKS = 4
-"""From the end of a bus write, or of the timeout, until gate and outputs are off."""
-
-REST_CLOCKS = 500
-"""From there until every DAC rests."""
 
 MS_CLOCKS = 1000
 """Clocks of a millisecond in these tests: a clock of 1 MHz as the watchdog has it saves most of the simulation."""

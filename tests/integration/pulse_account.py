@@ -13,12 +13,7 @@ from rmhil.journal import Fate, Kind, Transaction
 from rmhil.store import Run
 from rmhil.units import Siemens
 from rmhil.wear import WearFile, chip_file_of
-from sim_backend.disturb import largest_set
-from sim_backend.presets import TAOX_180
 from sim_backend.twin import PulseRecord
-
-_NOTED_FROM: Final[Siemens] = 1e-12
-"""S: a pulse that can move no cell as far is none to the twin; a SET with the transistor off, say."""
 
 _DIGITS: Final = 1e-5
 """1: relative; voltages go to the analyser with six digits or more."""
@@ -47,9 +42,8 @@ def account(run: Run, given: Sequence[PulseRecord]) -> Account:
     """
     told = [one for one in run.journal.transactions() if one.kind is Kind.PULSE and one.fate is not Fate.REFUSED]
     assert {one.fate for one in told} <= {Fate.DONE}, "a resumed job leaves no pulse open"
-    noted = [one for one in told if _is_noted(one)]
-    _check_order(noted, given)
-    certain = sum(not is_unsure(one) for one in noted)
+    _check_order(told, given)
+    certain = sum(not is_unsure(one) for one in told)
     _check_wear(run, told)
     return Account(len(given), sum(map(is_unsure, told)), len(given) - certain)
 
@@ -57,15 +51,6 @@ def account(run: Run, given: Sequence[PulseRecord]) -> Account:
 def is_unsure(one: Transaction) -> bool:
     """Whether the journal says that a pulse may have been applied."""
     return one.readings is None or bool(one.readings.pulse_status[0] == Status.UNCERTAIN)
-
-
-def _is_noted(one: Transaction) -> bool:
-    """Whether the twin takes note of such a pulse."""
-    assert one.pulses is not None
-    if one.pulses.operation[0] == Operation.RESET:
-        return True
-    volts, gate, width = (float(part[0]) for part in (one.pulses.amplitude, one.pulses.gate_voltage, one.pulses.width))
-    return largest_set(TAOX_180, volts, gate, width) > _NOTED_FROM
 
 
 def _check_order(told: Sequence[Transaction], given: Sequence[PulseRecord]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from rmhil.bench import B1500A, OutputsUnknownError
+from rmhil.bench.safety import signals_held
 from sim_backend.b1500a import Emulator, Fault, FaultKind, emulate
 from tests.integration.analyser_worker import DRIVING, STARTED, WIRING
 
@@ -149,6 +150,15 @@ def test_sigterm_is_the_programs_own_again_once_the_last_analyser_is_closed(emul
             guarded = signal.getsignal(signal.SIGTERM)
             assert guarded != before
         assert signal.getsignal(signal.SIGTERM) == guarded, "the other analyser is open"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_sigterm_is_the_programs_own_again_after_a_close_that_held_it_back(emulator: Emulator) -> None:
+    """As the close of a bench does, of whose analyser it is a part."""
+    before = signal.getsignal(signal.SIGTERM)
+    analyser = B1500A.open(emulator.resources["SOCKET"], WIRING)
+    with signals_held():
+        analyser.close()
     assert signal.getsignal(signal.SIGTERM) == before
 
 

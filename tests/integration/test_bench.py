@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from rmhil.backend import Cells, Operation, Pulses, Read
 from rmhil.bench.backend import BenchBackend, open_backend
-from rmhil.bench.backend_errors import OutputsNotSafeError, StepFailedError
+from rmhil.bench.backend_errors import CellInDoubtError, OutputsNotSafeError, StepFailedError
 from rmhil.bench.boards import BOARDS
 from rmhil.bench.config import BenchConfig, bench_config, load_bench_config
 from rmhil.bench.config_text import config_text
@@ -60,8 +60,8 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return build_daemon("host", tmp_path_factory.mktemp("daemon"))
+def command() -> list[str]:
+    return build_daemon("host")
 
 
 @pytest.fixture
@@ -93,6 +93,10 @@ def reset_pulse() -> Pulses:
     return Pulses.of(1, Operation.RESET, 2.2, 1e-3, 5.0, 1e-3)
 
 
+def asked_for_errors(bench: Bench) -> int:
+    return sum(entry.payload.startswith(b"ERRX?") for entry in bench.emulator.wire_log())
+
+
 # Steps
 
 
@@ -109,6 +113,42 @@ def test_a_step_is_one_message_and_a_cell_is_joined_once(backend: BenchBackend, 
     assert len(backend.step_times) == 11
     assert (backend.step_times.routing > 0).sum() == 1
     assert (backend.step_times.steps_apart > 5e-3).all(), "a pulse period of the analyser at least"
+
+
+def test_the_analyser_is_asked_once_a_cell_what_it_has_refused(bench: Bench) -> None:
+    with open_backend(bench.config()) as backend:
+        read = Read.default(backend.spec)
+        backend.apply(CELL, None, read)
+        before = asked_for_errors(bench)
+        for bl in (0, 1):
+            for _ in range(3):
+                backend.apply(Cells.of(0, bl, 0), set_pulse(), read)
+    assert asked_for_errors(bench) - before == 3, "after each of three cells"
+
+
+def test_what_the_analyser_refused_at_a_cell_is_told_before_another_one_is_joined(
+    bench: Bench, backend: BenchBackend
+) -> None:
+    read, other = Read.default(backend.spec), Cells.of(0, 2, 2)
+    backend.apply(CELL, set_pulse(), read)
+    bench.emulator.inject(Fault(kind=FaultKind.ERROR_BURST, count=1, code=UNDEFINED_COMMAND))
+    backend.apply(CELL, set_pulse(), read)
+    with pytest.raises(StepFailedError, match=r"no pulse was sent; cell \(0, 3, 4\) is in doubt.* error 100") as caught:
+        backend.apply(other, set_pulse(), read)
+    assert (caught.value.cell, caught.value.pulse_sent) == ((0, 2, 2), False)
+    assert bench.outputs_off
+    assert backend.apply(other, None, read).status[0] == 0, "the bench goes on"
+
+
+def test_what_the_analyser_refused_at_the_last_cell_is_told_once_all_is_off(bench: Bench) -> None:
+    backend = open_backend(bench.config())
+    read = Read.default(backend.spec)
+    backend.apply(CELL, set_pulse(), read)
+    bench.emulator.inject(Fault(kind=FaultKind.ERROR_BURST, count=1, code=UNDEFINED_COMMAND))
+    backend.apply(CELL, set_pulse(), read)
+    with pytest.raises(CellInDoubtError, match=r"cell \(0, 3, 4\) is in doubt, verify it anew"):
+        backend.close()
+    assert bench.outputs_off
 
 
 def test_other_bit_lines_follow_a_reset_and_float_otherwise(backend: BenchBackend, bench: Bench) -> None:

@@ -43,8 +43,8 @@ SLOW = "1000000"
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return build_daemon("host", tmp_path_factory.mktemp("daemon"))
+def command() -> list[str]:
+    return build_daemon("host")
 
 
 @pytest.fixture

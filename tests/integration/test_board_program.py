@@ -131,7 +131,7 @@ def test_without_an_fpga_or_without_pynq_it_says_so(interpreter: Path, tmp_path:
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Path]:
     """The daemon on memory, for a board that is named by its address; it leaves its command line behind."""
-    command = " ".join(build_daemon("host", tmp_path / "build"))
+    command = " ".join(build_daemon("host"))
     path = tmp_path / "rmhild"
     path.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/words\nexec {command} "$1" "$2"\n')
     path.chmod(0o755)

@@ -50,8 +50,8 @@ def pulses(link: Link) -> int:
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return build_daemon("sanitize", tmp_path_factory.mktemp("daemon"))
+def command() -> list[str]:
+    return build_daemon("sanitize")
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def daemon(command: list[str]) -> Iterator[Daemon]:
 
 
 @pytest.fixture(scope="module")
-def arm_command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return build_daemon("armhf", tmp_path_factory.mktemp("daemon-arm"))
+def arm_command() -> list[str]:
+    return build_daemon("armhf")
 
 
 def test_the_units_in_c_keep_their_promises_under_sanitizers(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def window(tmp_path: Path) -> Callable[[int], Path]:
 def test_the_boards_back_end_reads_and_writes_its_window(tmp_path: Path, window: Callable[[int], Path]) -> None:
     registers = window(MAP_HASH)
     with (
-        running(build_daemon("sanitize", tmp_path, "mmap"), "--tcp", "127.0.0.1:0", str(registers)) as started,
+        running(build_daemon("sanitize", "mmap"), "--tcp", "127.0.0.1:0", str(registers)) as started,
         Link(started.urls["tcp"]) as link,
     ):
         assert link.transact([Write(REGISTERS["IRQ_ENABLE"], 5), Read(REGISTERS["IRQ_ENABLE"])]) == [5]
@@ -339,7 +339,7 @@ def test_the_boards_back_end_reads_and_writes_its_window(tmp_path: Path, window:
 
 
 def test_a_board_of_another_map_is_refused(tmp_path: Path, window: Callable[[int], Path]) -> None:
-    daemon = build_daemon("host", tmp_path, "mmap")
+    daemon = build_daemon("host", "mmap")
     ended = subprocess.run(
         [*daemon, "--pty", str(window(MAP_HASH ^ 1))], capture_output=True, text=True, timeout=20, check=False
     )

@@ -122,8 +122,8 @@ def test_a_host_killed_in_the_middle_of_a_batch_leaves_every_output_off(library:
         assert (outputs.outputs_enabled, outputs.gate, outputs.dacs_off_rest) == (False, False, 0)
 
 
-def test_the_daemon_is_a_program_of_its_own_over_a_line(library: Path, tmp_path: Path) -> None:
-    command = build_daemon("sanitize", tmp_path, "rtl")
+def test_the_daemon_is_a_program_of_its_own_over_a_line(library: Path) -> None:
+    command = build_daemon("sanitize", "rtl")
     with running(command, "--pty", str(library)) as started, Link(started.urls["pty"]) as link:
         link.transact(ARM)
         report = link.run_commands([ROUTE_CELL, Command(Opcode.PULSE, (1000,), tag=3)])
@@ -134,8 +134,8 @@ def test_the_daemon_is_a_program_of_its_own_over_a_line(library: Path, tmp_path:
         assert FIELDS["STATUS.ERROR"].of(caught.value.refusal.value) == Error.ROUTE
 
 
-def test_an_abort_reaches_the_board_while_pulses_last(library: Path, tmp_path: Path) -> None:
-    command = build_daemon("host", tmp_path, "rtl")
+def test_an_abort_reaches_the_board_while_pulses_last(library: Path) -> None:
+    command = build_daemon("host", "rtl")
     with running(command, "--tcp", "127.0.0.1:0", str(library)) as started, Link(started.urls["tcp"]) as link:
         link.transact(ARM)
         stopped: list[BoardLinkError] = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
 
@@ -118,9 +117,9 @@ def no_rest_after_closing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol_socket, "time", SimpleNamespace(sleep=lambda seconds: None))
 
 
-def _run(build: Build, line: Literal["tcp", "tty"], frames: int, folder: Path) -> None:
+def _run(build: Build, line: Literal["tcp", "tty"], frames: int) -> None:
     faults = Faults(seed=20, rate=FAULT_RATE)
-    with faulty_link(build_daemon(build, folder), line, faults) as url:
+    with faulty_link(build_daemon(build), line, faults) as url:
         campaign = Campaign(url, faults)
         campaign.run(frames)
     assert campaign.pulses > frames // 200
@@ -128,14 +127,12 @@ def _run(build: Build, line: Literal["tcp", "tty"], frames: int, folder: Path) -
 
 
 @pytest.mark.parametrize("line", ["tcp", "tty"])
-def test_no_pulse_is_applied_twice_on_a_bad_line(line: Literal["tcp", "tty"], tmp_path: Path) -> None:
-    _run("sanitize", line, FRAMES, tmp_path)
+def test_no_pulse_is_applied_twice_on_a_bad_line(line: Literal["tcp", "tty"]) -> None:
+    _run("sanitize", line, FRAMES)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("build", ["sanitize", "armhf"])
 @pytest.mark.parametrize("line", ["tcp", "tty"])
-def test_no_pulse_is_applied_twice_in_a_hundred_thousand_frames(
-    build: Build, line: Literal["tcp", "tty"], tmp_path: Path
-) -> None:
-    _run(build, line, CAMPAIGN_FRAMES, tmp_path)
+def test_no_pulse_is_applied_twice_in_a_hundred_thousand_frames(build: Build, line: Literal["tcp", "tty"]) -> None:
+    _run(build, line, CAMPAIGN_FRAMES)

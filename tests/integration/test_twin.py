@@ -21,7 +21,7 @@ from sim_backend.presets import PERIPHERY
 from sim_backend.twin import attach_twin, running_twins, start_twin
 from sim_backend.twin.protocol import REQUEST_MAX, Address
 from tests.arrays import fill
-from tests.twins import board_of, fresh_twin, one_cell_of, step
+from tests.twins import board_of, fresh_twin, one_cell_of, require_twin, step
 
 QUIET = ("read-noise", "telegraph", "retention", "adc-noise")
 """Everything that differs from one time to the next."""
@@ -331,7 +331,7 @@ def test_a_host_that_is_killed_leaves_the_boards_outputs_off_and_the_twin_goes_o
         again.route_cell(0, 0, gate=True)
         assert step(cell, None).current[0] > 1e-7
     assert twin.records().outputs_off
-    assert twin.pulse_counts().sum() == 1
+    assert twin.pulse_counts().sum() == 2, "the FORM pulse and the bias of 1 V; a start-up gives none"
 
 
 def test_a_board_whose_cable_is_pulled_switches_off_and_is_found_again() -> None:
@@ -421,3 +421,13 @@ def test_a_wave_dump_holds_the_pins_between_start_and_stop(tmp_path: Path) -> No
         twin.stop_waves()
     text = (tmp_path / "board.vcd").read_text()
     assert all(pin in text for pin in ("dac_sclk", "sr_rclk", "wl_gate"))
+
+
+def test_a_twin_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    require_twin()
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho 'Traceback' >&2; echo 'ImportError: libtorch: no such file' >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(BackendUnavailableError, match="before it served anything: ImportError: libtorch"):
+        start_twin()

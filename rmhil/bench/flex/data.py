@@ -16,6 +16,9 @@ from rmhil.bench.flex.facts import CHANNEL_LETTERS, DUMMY_VALUE, FORMATS, SOURCE
 HARMLESS: Final = Flag.END_OF_DATA
 """Flags that say nothing against a value."""
 
+LIMITED: Final = Flag.COMPLIANCE | Flag.OTHER_COMPLIANCE
+"""Flags of a source that reached its compliance."""
+
 _LETTERS: Final = {row.letter: row.flag for row in STATUS}
 _LAST_MEANINGFUL: Final = 0.999 * DUMMY_VALUE
 
@@ -48,10 +51,6 @@ class Data:
     def flagged(self) -> NDArray[np.bool_]:
         """Which values are not what they seem."""
         return np.asarray((self.flag & ~int(HARMLESS)) != 0)
-
-    def chosen(self, mask: NDArray[np.bool_]) -> Data:
-        """Some of them, in order."""
-        return Data(self.value[mask], self.flag[mask], self.channel[mask], self.kind[mask], self.source[mask])
 
 
 def byte_count(number: int, items: int) -> int:

@@ -63,28 +63,27 @@ class StatusRow:
         letter: of formats 1, 5, 11 and 15.
         code: of the 4-byte format; None where it has none.
         flag: what it means.
-        severity: the larger one is shown where several apply and only one can be.
     """
 
     letter: str
     code: int | None
     flag: Flag
-    severity: int
     source: str
     verified: bool
 
 
 STATUS: Final = (
-    StatusRow("N", 0, Flag.NONE, 0, "PG 1-45, E52 1-26", True),
-    StatusRow("G", 6, Flag.NOT_FOUND, 1, "PG 1-45, E52 1-26", True),
-    StatusRow("S", 7, Flag.STOPPED, 2, "PG 1-45, E52 1-26", True),
-    StatusRow("T", 1, Flag.OTHER_COMPLIANCE, 3, "PG 1-45, E52 1-26", True),
-    StatusRow("C", 2, Flag.COMPLIANCE, 4, "PG 1-45, E52 1-26", True),
-    StatusRow("V", 3, Flag.OVER_RANGE, 5, "PG 1-45, E52 1-26", True),
-    StatusRow("X", 4, Flag.UNSETTLED, 6, "PG 1-45, E52 1-26", True),
-    StatusRow("F", None, Flag.SATURATED, 7, "PYMEASURE, E52 1-27", False),
+    StatusRow("N", 0, Flag.NONE, "PG 1-45, E52 1-26", True),
+    StatusRow("G", 6, Flag.NOT_FOUND, "PG 1-45, E52 1-26", True),
+    StatusRow("S", 7, Flag.STOPPED, "PG 1-45, E52 1-26", True),
+    StatusRow("T", 1, Flag.OTHER_COMPLIANCE, "PG 1-45, E52 1-26", True),
+    StatusRow("C", 2, Flag.COMPLIANCE, "PG 1-45, E52 1-26", True),
+    StatusRow("V", 3, Flag.OVER_RANGE, "PG 1-45, E52 1-26", True),
+    StatusRow("X", 4, Flag.UNSETTLED, "PG 1-45, E52 1-26", True),
+    StatusRow("F", None, Flag.SATURATED, "PYMEASURE, E52 1-27", False),
 )
-"""Status of measured data. For a quasi-pulsed spot, the only mode that is not used here, G and S rank highest."""
+"""Status of measured data, the milder one first: where several apply and only one can be shown, it is the last. For a
+quasi-pulsed spot, the only mode that is not used here, G and S rank highest."""
 
 SOURCE_LETTERS: Final = {"W": False, "E": True}
 """Status letter of a source datum, and whether it is the last step. Source: PG 1-39, E52 1-26; verified."""
@@ -293,13 +292,7 @@ INTERLOCK_OPEN: Final = 8
 PULSE_WIDTH: Final[tuple[Seconds, Seconds]] = (0.5e-3, 2.0)
 """s: shortest and longest SMU pulse. Source: E52 4-90, EE; not verified for `PT` of this instrument."""
 PULSE_PERIOD: Final[tuple[Seconds, Seconds]] = (5e-3, 5.0)
-"""s: shortest and longest period. Source: E52 4-90, EE; not verified."""
-PULSE_REST_SHORT: Final[Seconds] = 2e-3
-"""s: a period is at least this longer than a width of up to `PULSE_WIDTH_SHORT`. Source: E52 4-90; not verified."""
-PULSE_REST_LONG: Final[Seconds] = 10e-3
-"""s: the same for longer widths. Source: E52 4-90; not verified."""
-PULSE_WIDTH_SHORT: Final[Seconds] = 100e-3
-"""s. Source: E52 4-90; not verified."""
+"""s: shortest and longest period. Source: E52 4-90, EE; not verified; and the width with `rmhil.smu_rest`."""
 
 SWEEP_STEPS_MAX: Final = 10_001
 """Source: QCODES, PG 4-157; verified."""

@@ -13,6 +13,9 @@ from rmhil.units import Amperes, Seconds, Volts
 AUTO: Final = 0
 """Range code: the instrument chooses."""
 
+SPOT, STAIRCASE, PULSED_SPOT, SAMPLING, PULSES_TOGETHER = 1, 2, 3, 10, 27
+"""Modes of `MM`. Source: QCoDeS; verified."""
+
 VOLTAGE_SOURCE: Final = 1
 """Mode of a pulse source of `MCPNX`."""
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from rmhil.units import Seconds
 from sim_backend.b1500a.channel import Smu
-from sim_backend.b1500a.commands.pulse import check_period, checked_step, period_of
+from sim_backend.b1500a.commands.pulse import check_period, checked_step, period_of, rest_at
 from sim_backend.b1500a.commands.registry import CHANNEL, OPTIONAL_REAL, RANGE, VOLTAGE, Table
-from sim_backend.b1500a.commands.sweep import MODE, STEPS, SteppedSource, aborting, dummies, levels, source_data
+from sim_backend.b1500a.commands.sweep import MODE, STEPS, SteppedSource, levels, run_steps
 from sim_backend.b1500a.errors import NOT_SET_UP, PULSE_TIMING, Refused
 from sim_backend.b1500a.formats import DUMMY, Datum, Flags
 from sim_backend.b1500a.instrument import Instrument
@@ -129,8 +129,7 @@ def _prepare(instrument: Instrument, steps: Sequence[Step]) -> list[_Pulsed]:
     if instrument.settings.multi.delay > last + _LSB:
         raise Refused(PULSE_TIMING)
     for one, step in zip(pulsed, steps, strict=True):
-        force = instrument.checked_force(one.smu, step.kind, step.range_code, step.base, step.compliance)
-        instrument.force(one.smu, force)
+        rest_at(instrument, one.smu, step)
     instrument.wait(instrument.settings.multi.hold)
     return pulsed
 
@@ -193,16 +192,11 @@ def multi_sweep(instrument: Instrument, channels: Sequence[int]) -> None:
     constant = [one for _, one in sorted(settings.multi_pulsed.items()) if one.channel not in swept]
     first = [stair.pulse_to(stair.start) for stair in stairs]
     pulsed = _prepare(instrument, [*first, *constant])
-    data: list[Datum] = []
-    stopped = False
-    for number in range(len(sources[0].values)):
-        if stopped:
-            data += dummies(instrument, channels)
-        else:
-            peaks = [source.values[number] for source in sources] + [one.peak for one in constant]
-            now = [replace(one, peak=peak) for one, peak in zip(pulsed, peaks, strict=True)]
-            readings = _averaged(instrument, now, channels)
-            stopped = aborting(instrument, readings, settings.sweep_abort[0])
-            data += readings
-        data += source_data(instrument, sources, number)
+
+    def read(step: int) -> list[Datum]:
+        peaks = [source.values[step] for source in sources] + [one.peak for one in constant]
+        now = [replace(one, peak=peak) for one, peak in zip(pulsed, peaks, strict=True)]
+        return _averaged(instrument, now, channels)
+
+    data, _ = run_steps(instrument, channels, sources, read)
     instrument.put(data)

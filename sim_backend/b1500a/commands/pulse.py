@@ -9,16 +9,7 @@ from typing import Final, Literal
 from rmhil.units import Seconds
 from sim_backend.b1500a.channel import Smu
 from sim_backend.b1500a.commands.registry import CHANNEL, OPTIONAL_REAL, RANGE, VOLTAGE, Table
-from sim_backend.b1500a.commands.sweep import (
-    MODE,
-    STEPS,
-    SteppedSource,
-    aborting,
-    checked_stair,
-    dummies,
-    levels,
-    source_data,
-)
+from sim_backend.b1500a.commands.sweep import MODE, STEPS, SteppedSource, checked_stair, levels, run_steps
 from sim_backend.b1500a.errors import NOT_SET_UP, PULSE_TIMING, SWEEP_POLARITY, Refused
 from sim_backend.b1500a.formats import Datum
 from sim_backend.b1500a.instrument import Instrument
@@ -150,7 +141,8 @@ def pulsed_current_sweep(instrument: Instrument, *values: float) -> None:
     _set_pulsed_sweep(instrument, "I", *values)  # type: ignore[arg-type]
 
 
-def _rest_at(instrument: Instrument, smu: Smu, step: Step) -> None:
+def rest_at(instrument: Instrument, smu: Smu, step: Step) -> None:
+    """Let a source go to its base."""
     force = instrument.checked_force(smu, step.kind, step.range_code, step.base, step.compliance)
     instrument.force(smu, force)
 
@@ -172,7 +164,7 @@ def pulsed_spot(instrument: Instrument, channels: Sequence[int]) -> None:
     if step is None:
         raise Refused(NOT_SET_UP)
     smu = instrument.live_smu(step.channel)
-    _rest_at(instrument, smu, step)
+    rest_at(instrument, smu, step)
     instrument.wait(instrument.settings.pulse.hold)
     instrument.put(pulse_once(instrument, smu, step.base, step.peak, channels))
 
@@ -180,20 +172,15 @@ def pulsed_spot(instrument: Instrument, channels: Sequence[int]) -> None:
 def pulsed_sweep(instrument: Instrument, channels: Sequence[int]) -> None:
     """`XE` in mode 4."""
     stair = instrument.settings.pulsed_stair
-    if stair is None or stair.base is None:
+    if stair is None or (base := stair.base) is None:
         raise Refused(NOT_SET_UP)
     smu = instrument.live_smu(stair.channel)
     source = SteppedSource(smu, replace(stair, power=None), levels(stair, stair.mode, stair.steps))
-    _rest_at(instrument, smu, stair.pulse_to(stair.stop))
+    rest_at(instrument, smu, stair.pulse_to(stair.stop))
     instrument.wait(instrument.settings.pulse.hold)
-    data: list[Datum] = []
-    stopped = False
-    for number, value in enumerate(source.values):
-        if stopped:
-            data += dummies(instrument, channels)
-        else:
-            readings = pulse_once(instrument, smu, stair.base, value, channels)
-            stopped = aborting(instrument, readings, instrument.settings.sweep_abort[0])
-            data += readings
-        data += source_data(instrument, [source], number)
+
+    def read(step: int) -> list[Datum]:
+        return pulse_once(instrument, smu, base, source.values[step], channels)
+
+    data, _ = run_steps(instrument, channels, [source], read)
     instrument.put(data)

@@ -128,7 +128,7 @@ def sampling(instrument: Instrument, channels: Sequence[int]) -> None:
             biased_at, biased = instrument.clock, True
         instrument.wait(max(biased_at + time - instrument.clock, 0.0))
         readings = list(dummies(instrument, channels)) if stopped else read_channels(instrument, channels)
-        stopped = stopped or aborting(instrument, readings, abort)
+        stopped = stopped or aborting(readings, abort)
         data += readings
         if settings.fmt[1] and settings.fmt[0] in ASCII:
             data.append(Datum(quantity="X", channel=channels[0], value=float(number + 1)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -222,7 +222,7 @@ def stepped_sources(instrument: Instrument) -> list[SteppedSource]:
     ]
 
 
-def source_data(instrument: Instrument, sources: Sequence[SteppedSource], step: int) -> list[Datum]:
+def _source_data(instrument: Instrument, sources: Sequence[SteppedSource], step: int) -> list[Datum]:
     """Values of the source that the mode of `FMT` asks for."""
     wanted = instrument.settings.fmt[1]
     return [sources[wanted - 1].datum(step)] if 1 <= wanted <= len(sources) else []
@@ -239,30 +239,46 @@ def dummies(instrument: Instrument, channels: Sequence[int]) -> Iterator[Datum]:
             yield Datum(quantity=quantity, channel=smu.number, value=DUMMY, range_code=code, flags=Flags.OVER_RANGE)
 
 
-def aborting(instrument: Instrument, data: Sequence[Datum], abort: int) -> bool:
-    """Whether the readings of a step end the sweep."""
-    return abort == 2 and any(datum.flags & _ABORTING for datum in data if not datum.source)
+def aborting(readings: Sequence[Datum], abort: int) -> bool:
+    """Whether the readings of a step end the measurement."""
+    return abort == 2 and any(datum.flags & _ABORTING for datum in readings)
+
+
+def run_steps(
+    instrument: Instrument,
+    channels: Sequence[int],
+    sources: Sequence[SteppedSource],
+    read: Callable[[int], list[Datum]],
+) -> tuple[list[Datum], bool]:
+    """Data of a sweep, and whether a reading has ended it: from there on it has dummies."""
+    data: list[Datum] = []
+    stopped = False
+    for step in range(len(sources[0].values)):
+        if stopped:
+            data += dummies(instrument, channels)
+        else:
+            readings = read(step)
+            stopped = aborting(readings, instrument.settings.sweep_abort[0])
+            data += readings
+        data += _source_data(instrument, sources, step)
+    return data, stopped
 
 
 def staircase(instrument: Instrument, channels: Sequence[int]) -> None:
     """`XE` in modes 2 and 16."""
     sources, timing = stepped_sources(instrument), instrument.settings.sweep
-    abort, post = instrument.settings.sweep_abort
-    data: list[Datum] = []
-    stopped = False
-    for step in range(len(sources[0].values)):
-        if stopped:
-            data += [*dummies(instrument, channels), *source_data(instrument, sources, step)]
-            continue
+
+    def read(step: int) -> list[Datum]:
         for source in sources:
             source.go(instrument, step)
         instrument.wait((timing.hold if step == 0 else 0.0) + timing.delay)
         begun = instrument.clock
         readings = read_channels(instrument, channels)
         instrument.wait(max(timing.step_delay - (instrument.clock - begun), 0.0))
-        stopped = aborting(instrument, readings, abort)
-        data += [*readings, *source_data(instrument, sources, step)]
-    last = 0 if stopped or post == 1 else len(sources[0].values) - 1
+        return readings
+
+    data, stopped = run_steps(instrument, channels, sources, read)
+    last = 0 if stopped or instrument.settings.sweep_abort[1] == 1 else len(sources[0].values) - 1
     for source in sources:
         source.go(instrument, last)
     instrument.put(data)

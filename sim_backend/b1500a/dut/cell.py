@@ -168,7 +168,8 @@ class CellNetwork:
         if self._sign not in (0.0, sign):
             self.release()
         chosen, self._sign = self._selected(), sign
-        bias = _bias(found.drive.voltage, gate, found.drive.limit, seconds, chosen.series + (high.series + low.series))
+        series = chosen.series + (high.series + low.series)
+        bias = bias_of(found.drive.voltage, gate, found.drive.limit, seconds, series)
         self.chip.bias(chosen, bias, self._now)
         return found.drive
 
@@ -177,7 +178,8 @@ def _largest(source: Source) -> Volts:
     return source.limit if source.kind == "I" else abs(source.value)
 
 
-def _bias(voltage: Volts, gate: Volts, limit: Amperes, seconds: Seconds, series: torch.Tensor) -> Bias:
+def bias_of(voltage: Volts, gate: Volts, limit: Amperes, seconds: Seconds, series: torch.Tensor) -> Bias:
+    """The same voltages (V), limit (A) and time (s) for every cell, behind resistances (ohm) of their own."""
     values = (torch.tensor([one], dtype=torch.float64) for one in (voltage, gate, limit, seconds))
     volts, gate_voltage, compliance, time = values
     return Bias(voltage=volts, gate_voltage=gate_voltage, compliance=compliance, time=time, series=series)
@@ -205,7 +207,7 @@ class _Cell:
 
     def current(self, drive: Volts, series: Ohms) -> Amperes:
         """A as `sim_backend.device` has it; the limits of the sources are the loop's."""
-        bias = _bias(drive, self._gate, _SOURCE_NEVER, 0.0, self._series + series)
+        bias = bias_of(drive, self._gate, _SOURCE_NEVER, 0.0, self._series + series)
         flowing, _ = current(self._chip.preset, self._cell, self._conductance, bias)
         if self._chip.curve is not None:
             flowing = self._chip.curve.reading(flowing, self._conductance, bias)

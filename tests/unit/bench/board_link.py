@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmhil.bench.board_description import BoardDescription
-from rmhil.bench.board_map import FIELDS, MAP_HASH, REGISTERS, VECTOR_BYTES, Opcode, Route, State
+from rmhil.bench.board_map import ARGUMENTS, FIELDS, MAP_HASH, REGISTERS, VECTOR_BYTES, Opcode, Route, State
 from rmhil.bench.boards import BOARDS
 from rmhil.bench.link_errors import BoardLinkClosedError, BoardLinkError, RequestTimedOutError
 from rmhil.bench.messages import (
@@ -184,3 +184,17 @@ class BoardLink:
 def status_of(state: State, **fields: int) -> int:
     """Register STATUS of a stopped board."""
     return bits("STATUS", STATE=state, **fields)
+
+
+def arguments(sent: Command) -> dict[str, int]:
+    """Arguments of a command that are not zero."""
+    values = {}
+    for name, place in ARGUMENTS.items():
+        operation, argument = name.split(".")
+        if operation == sent.opcode.name and place.word <= len(sent.arguments):
+            values[argument] = sent.arguments[place.word - 1] >> place.low & (1 << place.bits) - 1
+    return {name: value for name, value in values.items() if value}
+
+
+def refusal(status: int = 0, index: int = 0, pulses: int = 0) -> Refusal:
+    return Refusal(0x12, 0, index, status, pulses)

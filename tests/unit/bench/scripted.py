@@ -23,6 +23,8 @@ FAULT = [*OFF, *NO_ERRORS]
 """What follows a fault."""
 BROKEN = object()
 """Stands in the place of an answer: the link breaks at this message."""
+TIME, ONE_UA = "NAT+000.1230E+00,", "NAI+001.0000E-06,"
+"""A time, and a current of channel 1, as they come."""
 
 WIRING = AnalyserWiring(channels={1: ChannelLimits(), 2: ChannelLimits(), 3: ChannelLimits(current=1e-4)})
 

@@ -1,96 +1,31 @@
+"""Which board it is, whether it is armed, and its cells."""
+
 from __future__ import annotations
 
-import gc
-import signal
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rmhil.backend import Operation
-from rmhil.bench import board_session
 from rmhil.bench.board import Board
 from rmhil.bench.board_commands import command
 from rmhil.bench.board_errors import (
     BoardMismatchError,
     BoardNotArmedError,
-    BoardOutputsUnknownError,
     BoardRouteError,
-    BoardStoppedError,
     BoardTimedOutError,
-    CommandRefusedError,
-    ConverterSilentError,
     WatchdogTrippedError,
 )
-from rmhil.bench.board_map import ARGUMENTS, Cause, Error, Opcode, Route, State
-from rmhil.bench.board_products import PART
+from rmhil.bench.board_map import Cause, Opcode, Route, State
 from rmhil.bench.boards import BOARDS
-from rmhil.bench.link_errors import (
-    BoardDroppedError,
-    BoardFaultError,
-    BoardHeldError,
-    BoardInterruptedError,
-    BoardLinkClosedError,
-    RequestTimedOutError,
-)
-from rmhil.bench.messages import Command, Reason, Refusal
-from rmhil.errors import BackendClosedError, ConfigError, NotFiniteError, OutOfRangeError, ShapeError
+from rmhil.bench.link_errors import BoardFaultError
+from rmhil.bench.messages import Command, Reason
+from rmhil.errors import ConfigError, OutOfRangeError
 from rmhil.wiring import Wiring
-from tests.unit.bench.board_link import BoardLink, status_of
+from tests.unit.bench.board_link import BoardLink, arguments, refusal, status_of
 
 ADC64 = BOARDS["adc64"]
-Open = Callable[..., Board]
-
-
-@pytest.fixture
-def link() -> BoardLink:
-    return BoardLink()
-
-
-@pytest.fixture
-def links(link: BoardLink, monkeypatch: pytest.MonkeyPatch) -> list[BoardLink | Exception]:
-    """What the next links are, or come to."""
-    waiting: list[BoardLink | Exception] = [link]
-
-    def opened(url: str, **settings: object) -> BoardLink:
-        following = waiting.pop(0)
-        if isinstance(following, Exception):
-            raise following
-        return following
-
-    monkeypatch.setattr(board_session, "Link", opened)
-    return waiting
-
-
-@pytest.fixture
-def board(links: list[BoardLink | Exception], link: BoardLink) -> Iterator[Board]:
-    """An armed board; what was sent until then is forgotten."""
-    board = Board("there", ADC64, Wiring())
-    board.arm()
-    link.sent.clear()
-    yield board
-    link.broken, link.stuck, link.closed = None, False, False
-    board.close()
-
-
-def arguments(sent: Command) -> dict[str, int]:
-    """Arguments of a command that are not zero."""
-    values = {}
-    for name, field in ARGUMENTS.items():
-        operation, argument = name.split(".")
-        if operation == sent.opcode.name and field.word <= len(sent.arguments):
-            values[argument] = sent.arguments[field.word - 1] >> field.low & (1 << field.bits) - 1
-    return {name: value for name, value in values.items() if value}
-
-
-def refusal(status: int = 0, index: int = 0, pulses: int = 0) -> Refusal:
-    return Refusal(0x12, 0, index, status, pulses)
-
-
-def fault(**fields: int) -> BoardFaultError:
-    status = status_of(State.FAULT, **fields)
-    return BoardFaultError("COMMANDS 7", Reason.BOARD_FAULT, refusal(status, 1, 0))
 
 
 # Which board
@@ -284,236 +219,6 @@ def test_a_refused_pulse_says_how_often_the_gate_was_opened(board: Board, link: 
         board.pulse(1e-3)
     assert caught.value.pulses == 1
     assert caught.value.executed is None
-
-
-# Products
-
-
-def test_passes_run_in_the_order_of_the_seam(board: Board, link: BoardLink) -> None:
-    board.mvm(np.zeros((3, 128)))
-    routes = [arguments(sent) for sent in link.sent if isinstance(sent, Command)]
-    assert [(route.get("BL_BANK", 0), route.get("SL_BANK", 0)) for route in routes] == [(0, 0), (1, 0), (0, 1), (1, 1)]
-    assert [sent for sent in link.sent if isinstance(sent, int)] == [3, 3, 3, 3]
-
-
-def test_only_the_lines_that_are_named_are_joined(board: Board, link: BoardLink) -> None:
-    result = board.mvm(np.zeros((1, 3)), bl=[0, 40, 63], sl=[66, 127])
-    (route,) = (arguments(sent) for sent in link.sent if isinstance(sent, Command))
-    masks = {"BL_MASK_LOW": 1, "BL_MASK_HIGH": 1 << 31 | 1 << 8, "SL_MASK_LOW": 1 << 2, "SL_MASK_HIGH": 1 << 31}
-    assert route == {"SL_BANK": 1} | masks
-    assert result.codes.shape == (1, 2)
-
-
-def test_a_route_that_stands_is_not_changed(board: Board, link: BoardLink) -> None:
-    for _ in range(3):
-        board.mvm(np.zeros((1, 64)), bl=range(64), sl=range(64))
-    assert sum(isinstance(sent, Command) for sent in link.sent) == 1
-    board.disarm()
-    board.arm()
-    board.mvm(np.zeros((1, 64)), bl=range(64), sl=range(64))
-    assert sum(isinstance(sent, Command) for sent in link.sent) == 2
-
-
-def test_codes_of_the_passes_are_summed_and_become_amperes(board: Board) -> None:
-    wiring = Wiring()
-    volts = np.random.default_rng(1).uniform(-0.2, 0.2, (5, 128))
-    result = board.mvm(volts)
-    each = np.rint(volts / wiring.dac_lsb).astype(int)
-    both = each[:, :64] + each[:, 64:]  # the link's board gives what is driven on the line of the same number
-    np.testing.assert_array_equal(result.codes, np.hstack([both, both]))
-    np.testing.assert_array_equal(result.currents, result.codes * wiring.adc_lsb)
-    assert not result.over_range.any()
-
-
-def test_a_large_batch_goes_in_parts_of_which_two_are_under_way(board: Board, link: BoardLink) -> None:
-    volts = np.linspace(-0.2, 0.2, 64 * (2 * PART + 5)).reshape(-1, 64)
-    result = board.mvm(volts, bl=range(64), sl=range(64))
-    assert [sent for sent in link.sent if isinstance(sent, int)] == [PART, PART, 5]
-    assert link.most_under_way == 2
-    np.testing.assert_array_equal(result.codes, np.rint(volts / Wiring().dac_lsb))
-
-
-@pytest.mark.parametrize(("batch", "lines"), [(0, 128), (3, 0)])
-def test_nothing_to_drive_drives_nothing(board: Board, link: BoardLink, batch: int, lines: int) -> None:
-    result = board.mvm(np.zeros((batch, lines)), bl=range(lines))
-    assert result.currents.shape == (batch, 128)
-    assert not result.currents.any()
-    assert link.sent == []
-
-
-@pytest.mark.parametrize(
-    ("volts", "error", "message"),
-    [
-        (np.full((1, 128), 0.2001), OutOfRangeError, "bl_voltages = 0.2001 V"),
-        (np.full((1, 128), -0.3), OutOfRangeError, "bl_voltages = -0.3 V"),
-        (np.full((1, 128), np.nan), NotFiniteError, "128 value"),
-        (np.zeros(128), ShapeError, r"\(batch, 128 driven BLs\)"),
-        (np.zeros((1, 127)), ShapeError, r"\(batch, 128 driven BLs\)"),
-        (np.zeros((1, 128), dtype=np.int64), ShapeError, "float64 or float32, not int64"),
-    ],
-)
-def test_vectors_that_cannot_be_driven_are_refused_before_a_byte_is_sent(
-    board: Board, link: BoardLink, volts: np.ndarray, error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        board.mvm(volts)
-    assert link.sent == []
-
-
-def test_lines_that_are_not_there_are_refused(board: Board, link: BoardLink) -> None:
-    with pytest.raises(OutOfRangeError, match="sl line = 128"):
-        board.mvm(np.zeros((1, 128)), sl=[128])
-    with pytest.raises(OutOfRangeError, match="smallest step between sl lines"):
-        board.mvm(np.zeros((1, 128)), sl=[3, 2])
-    with pytest.raises(ConfigError, match="whole numbers"):
-        board.mvm(np.zeros((1, 1)), bl=[0.5])  # type: ignore[list-item]
-    assert link.sent == []
-
-
-def test_a_cell_on_the_analyser_keeps_the_converters_away(board: Board, link: BoardLink) -> None:
-    board.route_cell(5, 9)
-    link.sent.clear()
-    with pytest.raises(BoardRouteError, match=r"release\(\)"):
-        board.mvm(np.zeros((1, 128)))
-    assert link.sent == []
-    board.release()
-    board.mvm(np.zeros((1, 128)))
-    assert link.route is Route.MVM
-
-
-# What goes wrong
-
-
-def test_a_refusal_of_the_board_names_its_reason_and_leaves_the_outputs_off(board: Board, link: BoardLink) -> None:
-    link.failures = [None, fault(CAUSE=Cause.COMMAND, ERROR=Error.INPUT)]
-    with pytest.raises(CommandRefusedError, match="INPUT") as caught:
-        board.mvm(np.zeros((1, 128)))
-    assert caught.value.status is not None
-    assert caught.value.status.error is Error.INPUT
-    assert caught.value.part == 1
-    assert link.sent[-2:] == ["ABORT", "DISARM"]
-    with pytest.raises(BoardNotArmedError):
-        board.mvm(np.zeros((1, 128)))
-    board.arm()
-    board.mvm(np.zeros((1, 128)))
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (fault(CAUSE=Cause.WATCHDOG), WatchdogTrippedError),
-        (RequestTimedOutError("VECTORS", Reason.TIMED_OUT, refusal(status_of(State.BUSY))), BoardTimedOutError),
-        (BoardInterruptedError("VECTORS"), BoardInterruptedError),
-    ],
-)
-def test_each_end_of_a_request_is_an_error_of_its_own(
-    board: Board, link: BoardLink, error: BoardFaultError, kind: type[Exception]
-) -> None:
-    link.failures = [None, error]
-    with pytest.raises(kind):
-        board.mvm(np.zeros((1, 128)))
-    assert link.state is State.DISARMED
-
-
-def test_an_adc_that_does_not_answer_is_an_error_that_names_its_lines(board: Board, link: BoardLink) -> None:
-    link.silent = 1
-    with pytest.raises(ConverterSilentError, match=r"source line\(s\) 70, 71: ") as caught:
-        board.mvm(np.zeros((1, 128)), sl=[70, 71])
-    assert caught.value.lines == (70, 71)
-    assert link.state is State.DISARMED
-
-
-def test_ctrl_c_in_a_batch_leaves_the_outputs_off(board: Board, link: BoardLink) -> None:
-    def interrupted(stop: Callable[[], bool]) -> bool:
-        signal.raise_signal(signal.SIGINT)
-        assert stop()
-        return False
-
-    link.waiting = interrupted
-    with pytest.raises(KeyboardInterrupt):
-        board.mvm(np.zeros((3 * PART, 128)))
-    assert link.sent[-2:] == ["ABORT", "DISARM"]
-    assert link.state is State.DISARMED
-
-
-def test_a_signal_that_its_handler_puts_off_stops_nothing(board: Board, link: BoardLink) -> None:
-    came: list[int] = []
-    turns = iter([True, False, False, False, False])
-
-    def signalled(stop: Callable[[], bool]) -> bool:
-        if next(turns):
-            signal.raise_signal(signal.SIGINT)
-        return not stop()
-
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    try:
-        link.waiting = signalled
-        board.mvm(np.zeros((1, 128)))
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert came == [signal.SIGINT]
-    assert link.state is State.READY
-
-
-def test_switching_off_over_a_broken_link_asks_over_a_new_one(
-    board: Board, link: BoardLink, links: list[BoardLink | Exception]
-) -> None:
-    link.broken = BoardDroppedError("ABORT", "gone")
-    other = BoardLink()
-    links += [BoardHeldError("there", 1.0), other]
-    board.safe()
-    assert (link.closed, other.closed) == (True, True)
-    with pytest.raises(BoardLinkClosedError, match="open the board again"):
-        board.mvm(np.zeros((1, 128)))
-
-
-@pytest.mark.parametrize("following", [BoardDroppedError("HELLO", "gone"), BoardLink(state=State.READY)])
-def test_outputs_that_nobody_answers_for_are_an_error(
-    board: Board, link: BoardLink, links: list[BoardLink | Exception], following: BoardLink | Exception
-) -> None:
-    link.broken = BoardDroppedError("ABORT", "gone")
-    links.append(following)
-    with pytest.raises(BoardOutputsUnknownError, match="OUTPUTS MAY STILL BE DRIVEN"):
-        board.safe()
-
-
-def test_a_board_that_does_not_stop_is_an_error(board: Board, link: BoardLink) -> None:
-    link.stuck = True
-    with pytest.raises(BoardOutputsUnknownError, match="still says READY"):
-        board.safe()
-
-
-def test_an_error_on_the_way_off_is_told_with_the_first_one(board: Board, link: BoardLink) -> None:
-    link.failures, link.stuck = [None, fault(CAUSE=Cause.COMMAND)], True
-    with pytest.raises(BoardStoppedError) as caught:
-        board.mvm(np.zeros((1, 128)))
-    assert "OUTPUTS MAY STILL BE DRIVEN" in caught.value.__notes__[0]
-
-
-def test_a_daemon_that_lost_its_host_has_switched_the_outputs_off(board: Board, link: BoardLink) -> None:
-    link.broken = BoardInterruptedError("TRANSACT")
-    board.safe()
-
-
-def test_a_closed_board_allows_only_to_be_closed(board: Board, link: BoardLink) -> None:
-    with board:
-        board.route_cell(5, 9, gate=True)
-    assert (link.state, link.closed) == (State.DISARMED, True)
-    board.close()
-    board.safe()
-    calls = (board.arm, board.status, board.disarm, board.abort, board.release, lambda: board.gate(True))
-    for call in calls:
-        with pytest.raises(BoardLinkClosedError) as caught:
-            call()
-        assert isinstance(caught.value, BackendClosedError)
-
-
-def test_a_board_that_is_forgotten_is_closed(links: list[BoardLink | Exception], link: BoardLink) -> None:
-    board = Board("there", ADC64, Wiring())
-    board.arm()
-    del board
-    gc.collect()
-    assert (link.state, link.closed) == (State.DISARMED, True)
 
 
 def test_releasing_lines_that_are_open_sends_nothing(board: Board, link: BoardLink) -> None:

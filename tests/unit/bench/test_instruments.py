@@ -66,6 +66,17 @@ def instruments(done: list[str], failing: dict[str, RmhilError], tmp_path: Path)
     opened.close()
 
 
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """Levels of what is logged as loudly as can be."""
+    levels: list[str] = []
+    logger.enable("rmhil")
+    sink = logger.add(lambda message: levels.append(message.record["level"].name), level="CRITICAL")
+    yield levels
+    logger.remove(sink)
+    logger.disable("rmhil")
+
+
 def test_safe_goes_to_0_v_then_opens_lines_then_switches(instruments: Instruments, done: list[str]) -> None:
     instruments.safe()
     assert done == ["analyser zero_verified", "board safe", "analyser switch_off"]
@@ -85,19 +96,12 @@ def test_every_part_is_done_whatever_becomes_of_the_others(
 
 
 def test_what_could_not_be_made_safe_is_named_and_logged_loudly(
-    instruments: Instruments, failing: dict[str, RmhilError]
+    instruments: Instruments, failing: dict[str, RmhilError], said: list[str]
 ) -> None:
     failing["board safe"] = BoardOutputsUnknownError("B", "the cable is out")
     failing["analyser switch_off"] = OutputsUnknownError("A", "no power")
-    said: list[str] = []
-    logger.enable("rmhil")
-    sink = logger.add(lambda message: said.append(message.record["level"].name), level="CRITICAL")
-    try:
-        with pytest.raises(OutputsNotSafeError) as caught:
-            instruments.safe()
-    finally:
-        logger.remove(sink)
-        logger.disable("rmhil")
+    with pytest.raises(OutputsNotSafeError) as caught:
+        instruments.safe()
     assert len(caught.value.parts) == 2
     assert "the cable is out" in str(caught.value)
     assert "no power" in str(caught.value)
@@ -105,24 +109,17 @@ def test_what_could_not_be_made_safe_is_named_and_logged_loudly(
 
 
 def test_what_is_tried_again_in_vain_is_not_said_aloud_again(
-    instruments: Instruments, failing: dict[str, RmhilError]
+    instruments: Instruments, failing: dict[str, RmhilError], said: list[str]
 ) -> None:
     failing["board safe"] = BoardOutputsUnknownError("B", "the cable is out")
-    said: list[str] = []
-    logger.enable("rmhil")
-    sink = logger.add(lambda message: said.append(message.record["level"].name), level="CRITICAL")
-    try:
-        for _ in range(3):
-            with pytest.raises(OutputsNotSafeError):
-                instruments.safe()
-        del failing["board safe"]
-        instruments.safe()
-        failing["board safe"] = BoardOutputsUnknownError("B", "the cable is out again")
+    for _ in range(3):
         with pytest.raises(OutputsNotSafeError):
             instruments.safe()
-    finally:
-        logger.remove(sink)
-        logger.disable("rmhil")
+    del failing["board safe"]
+    instruments.safe()
+    failing["board safe"] = BoardOutputsUnknownError("B", "the cable is out again")
+    with pytest.raises(OutputsNotSafeError):
+        instruments.safe()
     assert said == ["CRITICAL"] * 2
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,3 @@ def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Co
 def target(command_line: CommandLine) -> Path:
     rng = np.random.default_rng(0)
     return command_line.save("target.npy", rng.uniform(10e-6, 80e-6, (SIZE, SIZE)))
-
-
-Run = Callable[..., str]

@@ -185,11 +185,11 @@ def bad_inputs() -> dict[str, tuple[np.ndarray, tuple[str, ...], str]]:
     return {
         "wrong shape": (good[:, 1:], (), "name the part of the array"),
         "infinite": (infinite, (), "infinite"),
-        "outside the window": (outside, (), "target"),
+        "outside the window": (outside, (), "target of cell (0, 0, 0), the first of 1 outside, = 0.0002 S, allowed"),
         "negative tolerance": (good, ("--tolerance", "-1e-6"), "tolerance"),
         "tolerance that is no number": (good, ("--tolerance", "nan"), "tolerance"),
         "unknown policy": (good, ("--policy", "magic"), "unknown policy 'magic'"),
-        "region beyond the array": (good, ("--region", "0:99,0:8"), "region"),
+        "region beyond the array": (good, ("--region", "0:99,0:8"), "region: end of the BLs = 99, allowed 1 to"),
         "region of another form": (good, ("--region", "all"), "region 'all'"),
         "empty region": (good, ("--region", "3:3,0:8"), "no BL"),
         "text": (np.array(["a"]), (), "real numbers"),

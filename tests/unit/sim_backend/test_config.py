@@ -24,10 +24,10 @@ OpenSim = Callable[..., SimBackend]
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_bl": 0}, "n_bl"),
+        ({"n_bl": 0}, "n_bl = 0: .*greater than 0"),
         ({"seed": -1}, "seed"),
         ({"dtype": "float16"}, "dtype"),
-        ({"wirign": {}}, "wirign"),
+        ({"wirign": {}}, "wirign is unknown"),
         ({"wiring": {"bl_chanels": 3}}, "bl_chanels"),
         ({"wiring": {"dac_bits": 99}}, "dac_bits"),
         ({"wiring": {"dac_span": 1.25}}, "virtual_ground"),
@@ -65,6 +65,13 @@ def test_a_bad_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "sim.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"unknown|TOML"):
+        open_backend(path)
+
+
+def test_the_file_of_a_bench_is_named_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "bench.toml"
+    path.write_text("[analyser]\n[board]\n[array]\n")
+    with pytest.raises(ConfigError, match="describes a bench"):
         open_backend(path)
 
 

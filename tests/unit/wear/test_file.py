@@ -281,6 +281,16 @@ def test_a_file_is_made_anew_from_the_runs(tmp_path: Path, path: Path) -> None:
         WearFile.rebuild(path, [])
 
 
+def test_a_file_that_cannot_be_made_of_all_runs_is_not_made_of_some(run: Run, path: Path, tmp_path: Path) -> None:
+    """Else it would pass for whole, and the pulses of the other runs would be forgotten."""
+    finished(run, Operation.SET, ONE)
+    with pytest.raises(RunDirectoryError, match="no journal"):
+        WearFile.rebuild(path, [run.path, tmp_path / "mistyped"])
+    assert list(path.parent.iterdir()) == []
+    with WearFile.rebuild(path, [run.path]) as chip:
+        assert chip.counts().set.tolist() == [1]
+
+
 def test_a_folder_without_a_journal_is_no_run_of_the_chip(tmp_path: Path, path: Path) -> None:
     with WearFile.open(path) as chip, pytest.raises(RunDirectoryError, match="no journal"):
         chip.register(tmp_path)

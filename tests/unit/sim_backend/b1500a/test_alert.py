@@ -1,3 +1,5 @@
+"""An emulator that waits awake: the same answers, and asleep where nothing comes."""
+
 from __future__ import annotations
 
 import asyncio

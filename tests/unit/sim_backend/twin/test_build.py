@@ -28,7 +28,7 @@ FAILING = "#!/bin/sh\nmkdir -p half; echo 'syntax error, unexpected endmodule' >
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the firmware, an empty cache, and no programs but those of `put`."""
     copy = tmp_path / "firmware"
-    for folder in ("boards", "rtl", "sim", "c"):
+    for folder in ("rtl", "sim", "c"):
         shutil.copytree(build.firmware_folder() / folder, copy / folder, ignore=shutil.ignore_patterns("build"))
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -78,12 +78,28 @@ def test_a_library_is_made_once_and_then_found_without_any_program(tmp_path: Pat
         build.libraries("adc64")
 
 
-def test_changed_sources_make_other_libraries(sources: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changed", "made_again"),
+    [
+        ("rtl/rm_board.v", {"board"}),
+        ("c/engine.c", {"daemon"}),
+        ("sim/board_sim.h", {"board", "daemon"}),
+        ("sim/Makefile", {"board", "daemon"}),
+        ("rtl/cell_budget.json", set()),
+        ("rtl/rm_board.v~", set()),
+        ("c/build/host/rmhild-mem", set()),
+    ],
+)
+def test_a_changed_source_makes_what_is_made_from_it_again(
+    changed: str, made_again: set[str], sources: Path, tmp_path: Path
+) -> None:
     tools(tmp_path)
-    made = build.libraries("adc64")
-    with (sources / "rtl" / "rm_board.v").open("a") as file:
+    made = build.libraries("adc64").paths
+    (sources / changed).parent.mkdir(parents=True, exist_ok=True)
+    with (sources / changed).open("a") as file:
         file.write("// changed\n")
-    assert build.libraries("adc64").board != made.board
+    found = build.libraries("adc64").paths
+    assert {name for name in made if found[name] != made[name]} == made_again
 
 
 @pytest.mark.usefixtures("sources")
