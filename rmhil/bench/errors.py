@@ -106,7 +106,7 @@ class LinkDroppedError(InstrumentError, BackendUnavailableError):
     """The link to the instrument is gone."""
 
     def __init__(self, sent: str, reason: str, data: Data | None = None) -> None:
-        super().__init__(f"the link broke at {sent!r}: {reason}", data)
+        super().__init__(f"the link broke at {sent!r}: {reason.rstrip('.')}", data)
 
 
 class DataError(InstrumentError):

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from rmhil.backend import Floats, Ints
@@ -19,7 +18,7 @@ from rmhil.measure.labelled import KIND
 from rmhil.measure.retention import Retention
 from rmhil.measure.sweeps import Sweeps
 from rmhil.program_report import CellState, Outcome
-from rmhil.report.canvas import BLANK, COLOURS, GREY, Picture, figure, png, row
+from rmhil.report.canvas import BLANK, COLOURS, GREY, Picture, figure, png, row, whole_ticks
 from rmhil.units import MICRO
 
 if TYPE_CHECKING:
@@ -204,6 +203,7 @@ def form_picture(name: str, form_voltage: Floats, formed: Floats, provenance: st
     state.set(xlabel="conductance after forming (uS)", ylabel="cells", title="State after forming")
     for ax in (volts, state):
         ax.grid(True, axis="y")
+        whole_ticks(ax.yaxis)
     text = f"{len(form_voltage):,} cells formed on {provenance}."
     if len(form_voltage):
         text += f" Forming voltage {form_voltage.mean():.2f} +- {form_voltage.std():.2f} V."
@@ -226,7 +226,7 @@ def yield_picture(name: str, measured: Yield) -> Picture:
         ax.bar(numbers, failed, width=1.0, color=colours.tolist())
         long_name = "bit line" if line == "bl" else "source line"
         ax.set(xlabel=long_name, ylabel="cells that fail", title=f"Failures of each {long_name}")
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_ticks(ax.xaxis, ax.yaxis)
         ax.set_ylim(0, max(1.0, 1.1 * float(failed.max(initial=0))))
         ax.grid(True, axis="y")
     found = measured.summary()
@@ -246,6 +246,7 @@ def _draw_states(ax: Axes, measured: Yield, state: NDArray[np.int8]) -> None:
     norm = BoundaryNorm([*(code - 0.5 for code in codes), codes[-1] + 0.5], len(codes))
     ax.imshow(state, cmap=colours, norm=norm, interpolation="nearest", extent=extent, aspect="auto")
     ax.set(xlabel="source line", ylabel="bit line", title=f"{measured.share():.1%} of the cells work")
+    whole_ticks(ax.xaxis, ax.yaxis)
     handles = [
         Patch(facecolor=_STATE_COLOURS[one], edgecolor=GREY, label=f"{_words(one)} ({measured.count(one):,})")
         for one in CellState

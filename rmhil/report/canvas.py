@@ -10,8 +10,10 @@ from typing import Any, Final, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 """Told apart by people of every colour vision (Okabe and Ito, 2008), but for the last: grey."""
@@ -89,3 +91,9 @@ def grid(made: Figure, rows: int, columns: int, **settings: Any) -> list[Axes]: 
     """Axes in rows and columns, flattened row by row."""
     axes: list[Axes] = list(made.subplots(rows, columns, squeeze=False, **settings).flat)
     return axes
+
+
+def whole_ticks(*axes: Axis) -> None:
+    """Ticks at whole numbers: of lines, pulses and cells there are no halves."""
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator("auto", integer=True))

@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 from numpy.typing import NDArray
 
 from rmhil.program_report import Outcome
-from rmhil.report.canvas import BLANK, COLOURS, GREY, Picture, figure, grid, png, row
+from rmhil.report.canvas import BLANK, COLOURS, GREY, Picture, figure, grid, png, row, whole_ticks
 from rmhil.units import MICRO
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _draw_map(ax: Axes, values: xr.DataArray, norm: Normalize, kind: str) -> Non
         values.values / MICRO, norm=norm, cmap=colours, interpolation="nearest", extent=extent, aspect="auto"
     )
     ax.set(xlabel="source line", ylabel="bit line")
+    whole_ticks(ax.xaxis, ax.yaxis)
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.9, extend="both" if kind == "error" else "neither")
     bar.outline.set_visible(False)
     bar.set_label("achieved - target (uS)" if kind == "error" else "conductance (uS)")
@@ -98,6 +99,7 @@ def error_picture(name: str, labelled: xr.Dataset) -> Picture:
     histogram.hist(np.clip(error, -limit, limit), bins=np.linspace(-limit, limit, _BINS).tolist(), color=COLOURS[0])
     histogram.grid(True, axis="y")
     histogram.set(xlabel="achieved - target (uS)", ylabel="cells", title="Error of the verify read")
+    whole_ticks(histogram.yaxis)
     scatter.plot(
         target, np.clip(error, -limit, limit), ".", markersize=1.6, alpha=0.35, color=COLOURS[0], rasterized=True
     )
@@ -177,8 +179,9 @@ def pulses_picture(maps: Mapping[str, xr.Dataset], sweep: Sequence[PulsePoint]) 
     done.set_title("Cells done after n pulses")
     done.set_ylim(0, 102)
     done.grid(True, axis="y")
+    whole_ticks(done.xaxis)
     if maps:
-        done.legend(loc="lower right", fontsize=8)
+        done.legend(loc="best", fontsize=8)
     own = [point for labelled in maps.values() if (point := point_of(labelled))]
     _draw_against_tolerance(against, own, sweep)
     text = "Left: share of the cells asked for that converged with at most n pulses (FORM pulses apart). "
