@@ -98,7 +98,7 @@ def dataset(
 def write(labelled: xr.Dataset, path: Path) -> None:
     """Write one map as compressed netCDF4."""
     encoding = {name: {"zlib": True, "complevel": 4} for name in labelled.data_vars}
-    labelled.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+    path.write_bytes(labelled.to_netcdf(engine="h5netcdf", encoding=encoding))
 
 
 def read(path: Path) -> xr.Dataset:

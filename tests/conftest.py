@@ -11,10 +11,12 @@ import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from serial.urlhandler import protocol_socket
 
 if TYPE_CHECKING:
     from sim_backend import SimBackend
@@ -32,6 +34,14 @@ def chips_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     """Wear that tests cause is not counted among the user's chips."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RMHIL_CHIPS", str(tmp_path_factory.mktemp("chips")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_rest_after_closing() -> Iterator[None]:
+    """pyserial sleeps 0.3 s after it closed a socket; hundreds of tests close the one of a board."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocol_socket, "time", SimpleNamespace(sleep=lambda seconds: None))
         yield
 
 

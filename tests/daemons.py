@@ -49,7 +49,7 @@ _ANSWER_SECONDS = 20.0
 def build_daemon(build: Build, hal: str = "mem") -> list[str]:
     """The command that runs a daemon, which is built at its first use and where a source has changed."""
     require(*_NEEDS[build])
-    make(FIRMWARE, BUILD, f"BUILD={BUILD}", f"HAL={hal}", build)
+    make(f"HAL={hal}", build)
     program = str(BUILD / build / f"rmhild-{hal}")
     return ["qemu-arm", program] if build == "armhf" else [program]
 
@@ -68,14 +68,14 @@ def require(*programs: str) -> None:
         pytest.fail(message) if os.environ.get("RMHIL_REQUIRE_FIRMWARE") == "1" else pytest.skip(message)
 
 
-def make(sources: Path, folder: Path, *arguments: str) -> None:
-    """Run make for all processes of the tests, which share what it makes in a folder: one builds, the others wait."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+def make(*arguments: str) -> None:
+    """Run make into a folder that all processes of the tests share: one builds, the others wait."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        command = ["make", "--silent", "-C", sources, *arguments]
+        command = ["make", "--silent", "-C", FIRMWARE, f"BUILD={BUILD}", *arguments]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
+    assert made.returncode == 0, made.stdout + made.stderr
 
 
 def results_of_memory(codes: NDArray[np.uint16]) -> NDArray[np.uint16]:

@@ -139,11 +139,18 @@ def _opened(resource: str, bl: int, sl: int, wl: int, library: str) -> OneCell:
 
 @contextmanager
 def _resource(resource: str | None, emulated: bool, seed: int) -> Iterator[str]:
-    """The analyser's name; an emulated one lives as long as it is used."""
+    """The analyser's name, with the bench it belongs to locked; an emulated one lives as long as it is used."""
     if (resource is None) != emulated:
         raise ConfigError("bench-cell needs the VISA name of an analyser, or --emulate; one of the two")
     if resource is not None:
-        yield resource
+        from rmhil.bench.ownership import BenchLock, default_lock
+
+        lock = BenchLock(default_lock(resource), resource)
+        lock.take()
+        try:
+            yield resource
+        finally:
+            lock.release()
         return
     from sim_backend.b1500a import emulate
 

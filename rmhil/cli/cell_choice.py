@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 from rmhil.backend import ArraySpec, Cells, Floats
 from rmhil.cli.inputs import check_fits, load_mask, load_numbers, parse_region
 from rmhil.errors import ConfigError, NotFiniteError, OutOfRangeError, ShapeError
+from rmhil.measure.pulsing import in_the_backend
 
 if TYPE_CHECKING:
     from rmhil.crossbar import Crossbar
+
+_NAMED_MOST = 12
+"""Cells that are named one by one."""
 
 _CELL = re.compile(r"(?:(\d+),)?(\d+),(\d+)")
 
@@ -125,6 +129,19 @@ class CellChoice:
 def cells_in(part: Crossbar, mask: NDArray[np.bool_]) -> Cells:
     """The cells of a mask over a crossbar, by their numbers in it."""
     return Cells.from_mask(mask.reshape(len(part.arrays), len(part.bl), len(part.sl)))
+
+
+def places(part: Crossbar, mask: NDArray[np.bool_]) -> list[list[int]]:
+    """`[array, bl, sl]` of each cell of a mask over a crossbar, by its numbers in the backend."""
+    chosen = in_the_backend(part, cells_in(part, mask))
+    return [list(place) for place in zip(*(numbers.tolist() for numbers in chosen.index), strict=True)]
+
+
+def names(places: Sequence[Sequence[int]], map_name: str) -> str:
+    """Cells as ARRAY/BL/SL; of many, the first ones and the map that has all of them."""
+    text = ", ".join("/".join(map(str, one)) for one in places[:_NAMED_MOST])
+    more = len(places) - _NAMED_MOST
+    return f"{text} and {more:,} more (map {map_name}, outcome)" if more > 0 else text
 
 
 def parse_cells(texts: Sequence[str], spec: ArraySpec) -> Cells:

@@ -9,12 +9,11 @@ import numpy as np
 import typer
 
 from rmhil.cli import options
-from rmhil.cli.cell_choice import CellChoice, cells_in
+from rmhil.cli.cell_choice import CellChoice, names, places
 from rmhil.cli.console import output_console, print_facts, print_json
 from rmhil.cli.measuring import draw_into
 from rmhil.cli.pulsing import pulsing
 from rmhil.cli.session import Place, Session, session
-from rmhil.measure.pulsing import in_the_backend
 from rmhil.program_report import Outcome, ProgramInterruptedError
 from rmhil.write_verify.program import FORM_PULSES
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from rmhil.backend import Floats
     from rmhil.crossbar import Crossbar
     from rmhil.program_report import ProgramReport
-
-_NAMED_MOST = 12
-"""Failed cells that are named one by one; the map has all of them."""
 
 
 def form(
@@ -118,15 +114,9 @@ def summary(crossbar: Crossbar, report: ProgramReport, formed_now: Floats) -> di
         "form_v_mean": float(formed_now.mean()) if formed_now.size else None,
         "form_v_std": float(formed_now.std()) if formed_now.size else None,
         "outcomes": {outcome.name.lower(): report.count(outcome) for outcome in Outcome},
-        "failed_cells": failed_cells(crossbar, report),
+        "failed_cells": places(crossbar, report.outcome == Outcome.FORM_FAILED),
         "backend_seconds": report.seconds,
     }
-
-
-def failed_cells(crossbar: Crossbar, report: ProgramReport) -> list[list[int]]:
-    """`[array, bl, sl]` of each cell that did not form, by its numbers in the backend."""
-    failed = in_the_backend(crossbar, cells_in(crossbar, report.outcome == Outcome.FORM_FAILED))
-    return [list(place) for place in zip(*(numbers.tolist() for numbers in failed.index), strict=True)]
 
 
 def _print(work: Session, facts: dict[str, Any]) -> None:
@@ -136,10 +126,6 @@ def _print(work: Session, facts: dict[str, Any]) -> None:
         volts = f"{facts['form_v_mean']:.2f} +- {facts['form_v_std']:.2f} V"
         shown["formed now"] = f"{facts['formed_now']:,}, the last pulse at {volts}"
     if failed:
-        names = ", ".join("/".join(map(str, one)) for one in failed[:_NAMED_MOST])
-        more = len(failed) - _NAMED_MOST
-        shown["not formed (array/BL/SL)"] = names + (
-            f" and {more:,} more (map {facts['map']}, outcome)" if more > 0 else ""
-        )
+        shown["not formed (array/BL/SL)"] = names(failed, facts["map"])
     shown |= {"pulses": f"{facts['form_pulses']:,} FORM", "run": work.run.path}
     print_facts("", shown)

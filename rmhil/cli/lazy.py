@@ -19,7 +19,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
-from rmhil.cli.signals import Terminated
+from rmhil.cli.signals import Terminated, pass_over
 from rmhil.errors import ConfigError, RmhilError
 
 GROUP = "rmhil.commands"
@@ -151,13 +151,16 @@ class LazyGroup(TyperGroup):
         from rmhil.cli.console import error_console
 
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
         except RmhilError as error:
             if ctx.params.get("debug"):
                 error_console().print_exception()
             error_console().print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
             raise typer.Exit(_REFUSED) from None
         except KeyboardInterrupt as interrupt:
+            pass_over()
             error_console().print("[bold red]interrupted[/]")
             by_signal = isinstance(interrupt, Terminated) or isinstance(interrupt.__cause__, Terminated)
             raise typer.Exit(_TERMINATED if by_signal else _INTERRUPTED) from None
+        pass_over()
+        return done

@@ -30,7 +30,8 @@ WITHIN, BEYOND, FAILED, WAITING, LEFT_ALONE = 0, len(STEPS), len(STEPS) + 1, len
 _COLOURS: Final = ("#fde725", "#5ec962", "#21918c", "#3b528b", "#440154", "#d55e00", "#62666e", "")
 """One for each of these: viridis, bright in tolerance and dark far from it, read by people of every colour vision."""
 
-_FAILURES: Final = (Outcome.STUCK, Outcome.OUT_OF_PULSES, Outcome.COMPLIANCE, Outcome.FORM_FAILED)
+FAILURES: Final = (Outcome.STUCK, Outcome.OUT_OF_PULSES, Outcome.COMPLIANCE, Outcome.FORM_FAILED)
+"""Of cells that did not get where they were to go."""
 
 _CELLS_A_FAILURE: Final = 16
 """Cells of a block among which one failure makes the block look failed (ours)."""
@@ -115,7 +116,7 @@ class LiveMap:
             marks = np.searchsorted(STEPS, distance, side="left")
         marks[np.isnan(run.conductance)] = WAITING
         marks[(run.outcome == Outcome.CONVERGED) | run.resting] = WITHIN
-        marks[np.isin(run.outcome, _FAILURES)] = FAILED
+        marks[np.isin(run.outcome, FAILURES)] = FAILED
         return marks
 
     def _legend(self) -> Text:
@@ -143,7 +144,7 @@ class LiveMap:
 
 def _counts(run: CellRun, what: str) -> Text:
     good = int(np.count_nonzero((run.outcome == Outcome.CONVERGED) | run.resting))
-    failed = int(np.isin(run.outcome, _FAILURES).sum())
+    failed = int(np.isin(run.outcome, FAILURES).sum())
     touched = int(np.count_nonzero(run.reads)) or 1
     pulses = run.pulses.sum(axis=1) / touched
     text = Text(f"{what}: " if what else "")

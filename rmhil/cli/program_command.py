@@ -9,7 +9,9 @@ import numpy as np
 import typer
 
 from rmhil.cli import options
+from rmhil.cli.cell_choice import names, places
 from rmhil.cli.console import error_console, output_console, print_facts, print_json
+from rmhil.cli.live_map import FAILURES
 from rmhil.cli.program_job import KIND, ProgramJob
 from rmhil.cli.pulsing import pulsing
 from rmhil.cli.session import Place, Session, session
@@ -141,7 +143,7 @@ def program(
     if as_json:
         print_json({"run": work.run.path, "provenance": report.provenance} | facts)
     else:
-        _print(work, report, knowledge, job.typed["population"])
+        _print(work, report, facts, knowledge, job.typed["population"])
 
 
 def _pilot(knowledge: Population | None, learnt_here: bool) -> dict[str, Any]:
@@ -155,10 +157,11 @@ def _pilot(knowledge: Population | None, learnt_here: bool) -> dict[str, Any]:
 def _keep(
     work: Session, crossbar: Crossbar, report: ProgramReport, knowledge: Population | None, learnt_here: bool
 ) -> dict[str, Any]:
-    work.keep_map("program", report, crossbar)
+    name = work.keep_map("program", report, crossbar).stem
     if knowledge is not None:
         write_text(work.run.path / POPULATION_NAME, knowledge.to_json())
-    facts = summary(report) | _pilot(knowledge, learnt_here)
+    failed = {"failed_cells": places(crossbar, np.isin(report.outcome, FAILURES))}
+    facts = {"map": name} | summary(report) | failed | _pilot(knowledge, learnt_here)
     work.step(**facts)
     return facts
 
@@ -179,7 +182,9 @@ def summary(report: ProgramReport) -> dict[str, Any]:
     }
 
 
-def _print(work: Session, report: ProgramReport, knowledge: Population | None, source: object) -> None:
+def _print(
+    work: Session, report: ProgramReport, kept: dict[str, Any], knowledge: Population | None, source: object
+) -> None:
     pulses = ", ".join(f"{int(count.sum()):,} {kind.upper()}" for kind, count in report.pulses.items())
     output_console().print(f"[bold]{report}[/]", soft_wrap=True)
     facts = {
@@ -188,6 +193,8 @@ def _print(work: Session, report: ProgramReport, knowledge: Population | None, s
         "time on the array": f"{report.seconds:,.3f} s",
         "run": work.run.path,
     }
+    if kept["failed_cells"]:
+        facts["failed (array/BL/SL)"] = names(kept["failed_cells"], kept["map"])
     if report.maybe_pulsed.any():
         facts["maybe applied"] = (
             f"one pulse of each of {int(report.maybe_pulsed.sum()):,} cells that broke off; it is counted, and such a "

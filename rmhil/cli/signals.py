@@ -34,6 +34,13 @@ def install() -> None:
         signal.signal(number, _ask)
 
 
+def pass_over() -> None:
+    """Ignore both signals from now on, if they are handled here: the work has ended, and only words are left to say."""
+    for number in _RAISED:
+        if signal.getsignal(number) is _ask:
+            signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def step_by_step() -> Iterator[None]:
     """Inside, the first request to stop is raised at the end of the step: where `stop_if_asked` is called next.

@@ -236,9 +236,9 @@ def _check_end(blow: Blow, ended: Ended, off_after: Seconds | None) -> None:
     assert "Traceback" not in ended.err, ended.err
     assert ended.code in (0, _CODES.get(blow, 2)), (blow, ended)
     if ended.code == 2:
-        assert "error:" in ended.err
+        assert "error:" in ended.err, (blow, ended)
     if ended.code in (130, 143):
-        assert "interrupted" in ended.err
+        assert "interrupted" in ended.err, (blow, ended)
     if off_after is not None:
         assert off_after < _OFF_WITHIN, (blow, ended)
 

@@ -27,7 +27,7 @@ from rmhil.bench.link_errors import (
     RequestTimedOutError,
 )
 from rmhil.bench.messages import Capability, Command, Read, Reason, Wait, Write
-from tests.daemons import FIRMWARE, Daemon, build_daemon, open_when_free, require, results_of_memory, running
+from tests.daemons import Daemon, build_daemon, make, open_when_free, require, results_of_memory, running
 
 CLOCK_HZ = 100_000_000
 """1/s: clock of the board on memory."""
@@ -65,18 +65,14 @@ def arm_command() -> list[str]:
     return build_daemon("armhf")
 
 
-def test_the_units_in_c_keep_their_promises_under_sanitizers(tmp_path: Path) -> None:
+def test_the_units_in_c_keep_their_promises_under_sanitizers() -> None:
     require("make", "gcc")
-    made = subprocess.run(
-        ["make", "-C", FIRMWARE, f"BUILD={tmp_path}", "test"], capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
+    make("test")
 
 
 def test_the_checker_of_c_finds_nothing() -> None:
     require("cppcheck")
-    made = subprocess.run(["make", "-C", FIRMWARE, "check"], capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stdout + made.stderr
+    make("check")
 
 
 @pytest.mark.parametrize("way", ["tcp", "pty"])

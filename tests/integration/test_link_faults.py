@@ -1,6 +1,6 @@
 """Host and daemon over lines that flip, drop, double, swap and cut frames: no pulse is applied twice, nothing hangs.
 
-Two thousand frames run by default, on the daemon with sanitizers; a hundred thousand on each kind of line, and on the
+A thousand frames run by default, on the daemon with sanitizers; a hundred thousand on each kind of line, and on the
 board's own binary under qemu, with `-m long`.
 """
 
@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
 import pytest
-from serial.urlhandler import protocol_socket
 
 from rmhil.bench.board_map import CONTROL_KEY, REGISTERS, Opcode, State
 from rmhil.bench.link import Link
@@ -21,7 +19,7 @@ from rmhil.bench.link_errors import BoardLinkError, RequestRefusedError
 from rmhil.bench.messages import Command, Read, Wait, Write
 from tests.daemons import Build, Faults, build_daemon, faulty_link, results_of_memory
 
-FRAMES = 2_000
+FRAMES = 1_000
 """1: frames of a run by default, there and back; `-m long` runs `CAMPAIGN_FRAMES`."""
 
 CAMPAIGN_FRAMES = 100_000
@@ -109,12 +107,6 @@ class Campaign:
         (found,) = link.transact([Read(REGISTERS["PULSES_TOTAL"])])
         assert found in ((self.pulses, self.pulses + 1) if unsure else (self.pulses,))
         self.pulses = found
-
-
-@pytest.fixture(autouse=True)
-def no_rest_after_closing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pyserial sleeps 0.3 s after it closed a socket; here one is closed after most faults."""
-    monkeypatch.setattr(protocol_socket, "time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 def _run(build: Build, line: Literal["tcp", "tty"], frames: int) -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from rmhil.backend import Biases, Cells, Operation, Pulses, Read, Status
 from rmhil.bench import AnalyserClosedError, InterlockError
 from rmhil.bench.one_cell import OneCell
+from rmhil.bench.ownership import BenchHeldError, BenchLock, default_lock
 from rmhil.crossbar import Crossbar
 from rmhil.errors import ConfigError, OutOfRangeError, ShapeError
 from sim_backend.b1500a import Emulator, Fault, FaultKind, emulate
@@ -153,6 +154,21 @@ def test_the_example_wants_an_instrument_or_the_emulator(arguments: list[str]) -
     app.command()(bench_cell)
     done = CliRunner().invoke(app, arguments)
     assert isinstance(done.exception, ConfigError)
+
+
+def test_the_example_keeps_out_of_a_bench_that_somebody_works_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    app = typer.Typer()
+    app.command()(bench_cell)
+    lock = BenchLock(default_lock("TCPIP0::nobody::INSTR"), "TCPIP0::nobody::INSTR")
+    lock.take()
+    try:
+        done = CliRunner().invoke(app, ["TCPIP0::Nobody::INSTR"])
+    finally:
+        lock.release()
+    assert isinstance(done.exception, BenchHeldError)
 
 
 def test_the_example_keeps_pictures_data_and_numbers(tmp_path: Path) -> None:

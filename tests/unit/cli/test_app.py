@@ -112,6 +112,31 @@ def test_a_signal_that_was_dropped_ends_the_work_at_the_next_progress() -> None:
     assert done.stdout.split("\n")[:2] == ["still here", "stopped"]
 
 
+LATE = """
+import atexit, os, signal, sys, typer.core
+from rmhil.cli import app, console
+ctrl_c = lambda: os.kill(os.getpid(), signal.SIGINT)
+class Late:
+    def print(self, text):
+        ctrl_c()
+        sys.stderr.write(text)
+def work(group, ctx):
+    {work}
+console.error_console, typer.core.TyperGroup.invoke, sys.argv = Late, work, ["rmhil", "info"]
+atexit.register(ctrl_c)
+app.run()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize(
+    ("work", "said", "code"), [("raise KeyboardInterrupt", "[bold red]interrupted[/]", 130), ("pass", "", 0)]
+)
+def test_a_signal_after_the_work_changes_nothing(work: str, said: str, code: int) -> None:
+    done = subprocess.run([sys.executable, "-c", LATE.format(work=work)], capture_output=True, text=True, check=False)
+    assert (done.stderr, done.returncode) == (said, code)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_safely_and_the_run_says_so(command_line: CommandLine, sent: signal.Signals, code: int) -> None:

@@ -172,6 +172,12 @@ def test_mvm_gives_the_currents_of_the_programmed_map(command_line: CommandLine,
     np.testing.assert_allclose(currents, ideal, rtol=0.1, atol=1e-6)
 
 
+def test_cells_that_fail_are_named(command_line: CommandLine) -> None:
+    some = ("--cell", "1,2", "--cell", "4,4", "--max-pulses", 1, "--tolerance", 1e-11)
+    assert command_line.json("program", 40e-6, *some, *command_line.small)["failed_cells"] == [[0, 1, 2], [0, 4, 4]]
+    assert "0/1/2, 0/4/4" in command_line("program", 60e-6, *some, *command_line.again)
+
+
 def test_text_and_json_go_to_stdout_alone(command_line: CommandLine, target: Path) -> None:
     shown = command_line("program", target, *command_line.small)
     assert "within 2 uS" in shown
