@@ -96,7 +96,7 @@ def dataset(
 
 
 def write(labelled: xr.Dataset, path: Path) -> None:
-    """Write one map as compressed netCDF4."""
+    """Write one map as compressed netCDF4, made in memory: a file that HDF5 cannot finish ends the process later."""
     encoding = {name: {"zlib": True, "complevel": 4} for name in labelled.data_vars}
     path.write_bytes(labelled.to_netcdf(engine="h5netcdf", encoding=encoding))
 

@@ -189,15 +189,22 @@ def load_config(config: str | Path | None, options: dict[str, Any]) -> SimConfig
             cause = one.get("ctx", {}).get("error")
             if isinstance(cause, UnknownNameError):
                 raise cause from error
-        details = "; ".join(_told(one) for one in error.errors())
-        raise ConfigError(f"simulator settings: {details}") from error
+        raise ConfigError(f"simulator settings: {problems(error)}") from error
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong with settings: each with its value, where that is one."""
+    return "; ".join(_told(one) for one in error.errors())
 
 
 def _told(one: ErrorDetails) -> str:
-    key, value = ".".join(str(part) for part in one["loc"]) or "sim", one["input"]
+    key, value = ".".join(str(part) for part in one["loc"]), one["input"]
+    message = one["msg"].removeprefix("Value error, ")
     if one["type"] == "extra_forbidden":
         return f"{key} is unknown"
-    return f"{key} = {value!r}: {one['msg']}" if isinstance(value, int | float | str) else f"{key}: {one['msg']}"
+    if not key:
+        return message
+    return f"{key} = {value!r}: {message}" if isinstance(value, int | float | str) else f"{key}: {message}"
 
 
 def _settings_of_state(given: dict[str, Any]) -> dict[str, Any]:

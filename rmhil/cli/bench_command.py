@@ -96,7 +96,10 @@ class _Answers:
         if given is not None or not self._ask:
             return default if given is None else given
         kind = type(default)
-        return kind(typer.prompt(question, default=default, type=kind, err=True))
+        try:
+            return kind(typer.prompt(question, default=default, type=kind, err=True))
+        except typer.Abort:
+            raise KeyboardInterrupt from None
 
 
 def _write(file: Path, content: dict[str, dict[str, Any]]) -> None:

@@ -137,11 +137,11 @@ def places(part: Crossbar, mask: NDArray[np.bool_]) -> list[list[int]]:
     return [list(place) for place in zip(*(numbers.tolist() for numbers in chosen.index), strict=True)]
 
 
-def names(places: Sequence[Sequence[int]], map_name: str) -> str:
-    """Cells as ARRAY/BL/SL; of many, the first ones and the map that has all of them."""
+def names(places: Sequence[Sequence[int]]) -> str:
+    """Cells as ARRAY/BL/SL; of many, the first ones."""
     text = ", ".join("/".join(map(str, one)) for one in places[:_NAMED_MOST])
     more = len(places) - _NAMED_MOST
-    return f"{text} and {more:,} more (map {map_name}, outcome)" if more > 0 else text
+    return f"{text} and {more:,} more (outcome in the map has all)" if more > 0 else text
 
 
 def parse_cells(texts: Sequence[str], spec: ArraySpec) -> Cells:

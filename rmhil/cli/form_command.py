@@ -126,6 +126,6 @@ def _print(work: Session, facts: dict[str, Any]) -> None:
         volts = f"{facts['form_v_mean']:.2f} +- {facts['form_v_std']:.2f} V"
         shown["formed now"] = f"{facts['formed_now']:,}, the last pulse at {volts}"
     if failed:
-        shown["not formed (array/BL/SL)"] = names(failed, facts["map"])
+        shown["not formed (array/BL/SL)"] = names(failed)
     shown |= {"pulses": f"{facts['form_pulses']:,} FORM", "run": work.run.path}
     print_facts("", shown)

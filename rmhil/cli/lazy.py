@@ -7,6 +7,7 @@ taken from the source text without running it.
 from __future__ import annotations
 
 import ast
+import errno
 import importlib
 from dataclasses import dataclass
 from functools import cache
@@ -152,10 +153,12 @@ class LazyGroup(TyperGroup):
 
         try:
             done = super().invoke(ctx)
-        except RmhilError as error:
+        except (RmhilError, OSError) as error:
+            if not (said := _refusal(error)):
+                raise
             if ctx.params.get("debug"):
                 error_console().print_exception()
-            error_console().print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+            error_console().print(f"[bold red]error:[/] {escape(said)}", soft_wrap=True)
             raise typer.Exit(_REFUSED) from None
         except KeyboardInterrupt as interrupt:
             pass_over()
@@ -164,3 +167,12 @@ class LazyGroup(TyperGroup):
             raise typer.Exit(_TERMINATED if by_signal else _INTERRUPTED) from None
         pass_over()
         return done
+
+
+def _refusal(error: RmhilError | OSError) -> str:
+    """What to say of an error that is no fault of this program: its own refusals, and those of the file system."""
+    if isinstance(error, RmhilError):
+        return str(error)
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return error.strerror or "" if error.errno == errno.ENOSPC else ""

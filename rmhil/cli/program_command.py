@@ -143,7 +143,7 @@ def program(
     if as_json:
         print_json({"run": work.run.path, "provenance": report.provenance} | facts)
     else:
-        _print(work, report, facts, knowledge, job.typed["population"])
+        _print(work, report, facts["failed_cells"], knowledge, job.typed["population"])
 
 
 def _pilot(knowledge: Population | None, learnt_here: bool) -> dict[str, Any]:
@@ -157,11 +157,11 @@ def _pilot(knowledge: Population | None, learnt_here: bool) -> dict[str, Any]:
 def _keep(
     work: Session, crossbar: Crossbar, report: ProgramReport, knowledge: Population | None, learnt_here: bool
 ) -> dict[str, Any]:
-    name = work.keep_map("program", report, crossbar).stem
+    work.keep_map("program", report, crossbar)
     if knowledge is not None:
         write_text(work.run.path / POPULATION_NAME, knowledge.to_json())
     failed = {"failed_cells": places(crossbar, np.isin(report.outcome, FAILURES))}
-    facts = {"map": name} | summary(report) | failed | _pilot(knowledge, learnt_here)
+    facts = summary(report) | failed | _pilot(knowledge, learnt_here)
     work.step(**facts)
     return facts
 
@@ -183,7 +183,7 @@ def summary(report: ProgramReport) -> dict[str, Any]:
 
 
 def _print(
-    work: Session, report: ProgramReport, kept: dict[str, Any], knowledge: Population | None, source: object
+    work: Session, report: ProgramReport, failed: list[list[int]], knowledge: Population | None, source: object
 ) -> None:
     pulses = ", ".join(f"{int(count.sum()):,} {kind.upper()}" for kind, count in report.pulses.items())
     output_console().print(f"[bold]{report}[/]", soft_wrap=True)
@@ -193,8 +193,8 @@ def _print(
         "time on the array": f"{report.seconds:,.3f} s",
         "run": work.run.path,
     }
-    if kept["failed_cells"]:
-        facts["failed (array/BL/SL)"] = names(kept["failed_cells"], kept["map"])
+    if failed:
+        facts["failed (array/BL/SL)"] = names(failed)
     if report.maybe_pulsed.any():
         facts["maybe applied"] = (
             f"one pulse of each of {int(report.maybe_pulsed.sum()):,} cells that broke off; it is counted, and such a "

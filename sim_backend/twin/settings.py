@@ -90,8 +90,9 @@ def twin_settings(options: Mapping[str, Any]) -> TwinSettings:
     try:
         settings = TwinSettings.model_validate(own | ({"array": array} if array else {}))
     except ValidationError as error:
-        details = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}".lstrip(": ") for one in error.errors())
-        raise ConfigError(f"twin settings: {details}") from error
+        from sim_backend.config import problems  # with torch, which a twin that starts has no need of here
+
+        raise ConfigError(f"twin settings: {problems(error)}") from error
     _ = settings.key
     if settings.topology not in BOARDS:
         raise UnknownNameError("board description", settings.topology, tuple(BOARDS))

@@ -57,7 +57,7 @@ _ARRAY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(Lines), ctypes.P
 
 
 def build(board: str, *, name: str | None = None, **variables: str | int) -> Path:
-    """The library of a board: the twin's own, or one of a name with `variables` of the Makefile (RTL, TRACE, ..)."""
+    """The library of a board: the twin's own, or one of a name with `variables` of the Makefile (TRACE, ..)."""
     require_tool("verilator")
     if name is None:
         return libraries(board).board

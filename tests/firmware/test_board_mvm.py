@@ -164,7 +164,7 @@ def test_nothing_is_driven_at_power_on_whatever_the_chips_contain(seed: int) -> 
 
 
 def test_a_wave_dump_holds_the_pins_between_start_and_stop(tmp_path: Path) -> None:
-    with opened(build("adc64", name="adc64-trace", TRACE=1)) as board:
+    with opened(build("adc64", name="adc64-trace", TRACE=1, QUICK=1)) as board:
         board.arm()
         board.trace(tmp_path / "board.vcd")
         board.route_mvm(0, 0)

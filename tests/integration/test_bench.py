@@ -374,6 +374,12 @@ def test_init_writes_a_file_that_is_read_and_overwrites_nothing(tmp_path: Path) 
     assert "not overwritten" in again.output
 
 
+def test_init_that_is_not_answered_is_an_interrupt_and_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "bench.toml"
+    assert CliRunner().invoke(app, ["bench", "init", str(path)], input="GPIB0::5::INSTR\n").exit_code == 130
+    assert not path.exists()
+
+
 def test_init_asks_for_what_is_not_given(tmp_path: Path) -> None:
     path = tmp_path / "bench.toml"
     answers = "GPIB0::5::INSTR\n@ivi\n1\n2\n3\n4\n/dev/ttyUSB0\nadc64\ndie-9\n"

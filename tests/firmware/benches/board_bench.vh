@@ -31,6 +31,14 @@
         .violations(violations)
     );
 
+`ifdef UNTIL_CHECK
+    // Its first violation is all that is asked for.
+    always @(posedge violations[`UNTIL_CHECK]) begin
+        $display("violations %h", violations);
+        $finish;
+    end
+`endif
+
     task write(input [17:0] address, input [31:0] value);
         begin
             @(negedge clk);

@@ -25,9 +25,9 @@ def test_every_driver_gives_the_cells_the_same_pulses(found: dict[str, Any]) -> 
 
 
 def test_a_transaction_is_one_message_and_one_answer(found: dict[str, Any]) -> None:
-    """Beside the programs of the analyser, which are written once."""
+    """Beside the programs of the analyser, which are written once, and a question for errors when a cell is left."""
     ours, transactions = found["drivers"][bench_job.OURS], found["job"]["transactions"]
-    assert 0 <= ours["read"] - transactions < 20
+    assert 0 <= ours["read"] - transactions < 30
     assert 0 <= ours["written"] - transactions < 80
 
 

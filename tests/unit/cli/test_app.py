@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,11 +20,10 @@ import rmhil
 from rmhil.cli.app import app
 from rmhil.cli.lazy import OWN, sources
 from rmhil.store import Run
+from tests.held_sim import SPAWNING, run_command
 from tests.unit.cli.conftest import CommandLine
 
 HEAVY = ("torch", "scipy", "xarray", "matplotlib", "h5netcdf", "sklearn", "pandas")
-
-RMHIL = (sys.executable, "-c", "from rmhil.cli import main; main()")
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -86,15 +87,33 @@ def test_settings_of_no_backend_are_refused(command_line: CommandLine) -> None:
     assert "--backend" in command_line("info", "--seed", 3, code=2)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "x.npz"), "error: x.npz: Read-only file system"),
+        (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device"),
+    ],
+)
+def test_what_the_file_system_refuses_is_one_line(
+    command_line: CommandLine, target: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    monkeypatch.setattr(Run, "create", Mock(side_effect=error))
+    assert said in command_line("program", target, *command_line.small, code=2)
+
+
 def test_debug_shows_where_an_error_came_from(command_line: CommandLine) -> None:
     assert "Traceback" in command_line("--debug", "info", "--backend", "dream", code=2)
 
 
 def test_logs_go_to_stderr_and_only_when_asked_for(command_line: CommandLine, target: Path) -> None:
-    arguments = [*RMHIL, "-v", "program", str(target), *(str(part) for part in command_line.small), "--json"]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["cells"] == 64
-    assert "INFO" in done.stderr
+    loud = SPAWNING.Process(
+        target=run_command,
+        args=(None, command_line.folder, ["-v", "program", str(target), *map(str, command_line.small), "--json"]),
+    )
+    loud.start()
+    loud.join()
+    assert json.loads((command_line.folder / "stdout").read_text())["cells"] == 64
+    assert "INFO" in (command_line.folder / "stderr").read_text()
     quiet = CliRunner().invoke(app, ["program", str(target), *map(str, command_line.small), "--json"])
     assert quiet.stderr == ""
 
@@ -144,17 +163,20 @@ def test_a_signal_ends_safely_and_the_run_says_so(command_line: CommandLine, sen
     (command_line.folder / "slow.toml").write_text("cells_at_once = 1\n")  # minutes of work
     root = command_line.folder / "runs"
     arguments = ["program", str(target), "--config", "slow.toml", "--out", str(root), "--tolerance", "1e-6"]
-    with subprocess.Popen([*RMHIL, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            deadline = time.monotonic() + 60
-            while not list(root.glob("*/run.json")) and time.monotonic() < deadline:
-                time.sleep(0.05)
-            time.sleep(1.0)
-            process.send_signal(sent)
-            _, said = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode == code, said
+    process = SPAWNING.Process(target=run_command, args=(None, command_line.folder, arguments))
+    process.start()
+    try:
+        deadline = time.monotonic() + 60
+        while not list(root.glob("*/run.json")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        assert process.pid is not None
+        os.kill(process.pid, sent)
+        process.join(60)
+    finally:
+        process.kill()
+    said = (command_line.folder / "stderr").read_text()
+    assert process.exitcode == code, said
     assert "interrupted" in said
     assert "Traceback" not in said
     run = Run.open("latest", root)

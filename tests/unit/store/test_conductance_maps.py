@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +108,28 @@ def test_what_is_no_map_is_refused(run: Run) -> None:
         run.save_map("x", {"conductance": np.zeros((4, 2))}, bl=[1])
     with pytest.raises(ShapeError, match="reads"):
         run.save_map("x", {"conductance": np.zeros((4, 2)), "reads": np.zeros((4, 3))})
+
+
+NO_ROOM = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np, xarray as xr
+from rmhil.conductance_maps import DIMENSIONS, write
+
+labelled = xr.Dataset({"achieved": (DIMENSIONS, np.random.default_rng(0).random((1, 64, 64)))})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))  # bytes; the map takes 40,000
+try:
+    write(labelled, Path(sys.argv[1]))
+except OSError:
+    print("refused")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no limit there")
+def test_a_map_for_which_the_disk_has_no_room_does_not_crash_the_process(tmp_path: Path) -> None:
+    """Unwritable, HDF5's own file would take the process with it when it is collected."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, tmp_path / "map.nc"], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr

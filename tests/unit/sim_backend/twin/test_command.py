@@ -93,7 +93,7 @@ def test_an_emulated_bench_describes_itself_to_commands_and_ends_with_sigterm(tm
         ({"save": Path("/nowhere/chip.npz")}, "/nowhere"),
         ({"wave": Path("/nowhere/board.vcd")}, "/nowhere"),
         ({"load": Path("/nowhere/chip.npz")}, "/nowhere/chip.npz"),
-        ({"host": "0.0.0.0"}, "key_file is needed"),
+        ({"host": "0.0.0.0"}, "^twin settings: other machines reach .*: a key_file is needed"),
         ({"host": "0.0.0.0", "key_file": Path("/nowhere/key")}, "/nowhere/key"),
         ({"host": "localhost"}, "localhost"),
     ],
