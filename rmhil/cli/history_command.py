@@ -138,7 +138,8 @@ def _print(name: str, events: list[CellEvent], wear: dict[str, Any], last: int) 
     output_console().print(f"[bold]{title}[/]")
     output_console().print(table)
     pulses = ", ".join(f"{count:,} {kind.upper()}" for kind, count in wear["pulses"].items())
-    print_facts("", {"pulses": pulses, "wear": f"{wear['cycles']:g} of {wear['budget_cycles']:,} cycles",
+    print_facts("", {"pulses": f"{pulses}, of commands that have ended",
+                     "wear": f"{wear['cycles']:g} of {wear['budget_cycles']:,} cycles",
                      "chip": wear["chip_file"]})  # fmt: skip
 
 

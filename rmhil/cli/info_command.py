@@ -88,8 +88,9 @@ def _print_run(run: Run, as_json: bool) -> None:
 
     steps, measurements = run.steps(), measurement_names(run)
     record = run.record
+    open_jobs = [f"{job.kind} of {job.time} ({job.status})" for job in run.journal.jobs() if job.status != "complete"]
     if as_json:
-        held = {"maps": run.map_names(), "measurements": measurements}
+        held = {"maps": run.map_names(), "measurements": measurements, "unfinished_jobs": open_jobs}
         print_json(record.model_dump() | {"path": run.path, "steps": steps} | held)
         return
     backend = (record.backend or {}).get("provenance", "none")
@@ -105,6 +106,7 @@ def _print_run(run: Run, as_json: bool) -> None:
             "measurements": ", ".join(measurements) or "none",
             "arrays": ", ".join(run.array_names()) or "none",
             "steps": ", ".join(f"{step.id} {step.kind}" for step in steps) or "none",
+            "unfinished jobs": ", ".join(open_jobs) or "none",
             "directory": run.path,
         },
     )

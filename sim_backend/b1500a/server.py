@@ -14,7 +14,7 @@ from weakref import WeakSet
 from rmhil.errors import BackendClosedError, BackendUnavailableError, ConfigError
 from rmhil.units import Seconds
 from sim_backend.b1500a.alert import event_loop
-from sim_backend.b1500a.dut.load import Terminals, load_of
+from sim_backend.b1500a.dut.load import GROUND_UNIT, Terminals, load_of
 from sim_backend.b1500a.engine import Engine
 from sim_backend.b1500a.faults import Fault
 from sim_backend.b1500a.hislip_server import DEVICE, HislipFront, Registry
@@ -295,6 +295,16 @@ def emulate(
         UnknownNameError: no such module.
     """
     network = load_of(load, terminals, seed=seed) if isinstance(load, str) else load
-    instrument = Instrument(Mainframe.of(slots), network, timing, seed=seed, ideal=ideal)
+    mainframe = Mainframe.of(slots)
+    if terminals is not None:
+        _check_terminals(terminals, mainframe)
+    instrument = Instrument(mainframe, network, timing, seed=seed, ideal=ideal)
     instrument.buffers.data_first = data_first
     return Emulator(Engine(instrument, seed=seed), host=host, ports=Ports(socket, hislip), alert=alert).start()
+
+
+def _check_terminals(terminals: Terminals, mainframe: Mainframe) -> None:
+    there = [GROUND_UNIT, *mainframe.smu_channels, *mainframe.spgu_channels]
+    for name in ("bl", "sl", "wl"):
+        if missing := [channel for channel in getattr(terminals, name) if channel not in there]:
+            raise ConfigError(f"terminal {name.upper()}: no channel {missing[0]} in the mainframe, which has {there}")

@@ -78,6 +78,16 @@ def test_a_resumed_job_ends_as_if_it_had_never_been_cut(
     assert ledger.counts.pulses == sum(resumed["pulses"].values()) + pilot["pulses"] + pilot["form_pulses"]
 
 
+def test_info_names_a_job_that_was_cut_short_until_it_is_resumed(
+    command_line: CommandLine, cut: Run, resume: tuple[object, ...]
+) -> None:
+    (named,) = command_line.json("info", *command_line.again)["unfinished_jobs"]
+    assert named.startswith("program of ")
+    assert named.endswith("(interrupted)")
+    command_line("program", *resume)
+    assert command_line.json("info", *command_line.again)["unfinished_jobs"] == []
+
+
 def test_what_broke_off_is_said_and_counted(
     command_line: CommandLine, cut: Run, resume: tuple[object, ...], target: Path
 ) -> None:

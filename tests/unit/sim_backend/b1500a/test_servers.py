@@ -13,6 +13,7 @@ from pyvisa.resources import MessageBasedResource
 
 from rmhil.errors import BackendClosedError, ConfigError, UnknownNameError
 from sim_backend.b1500a import Emulator, Fault, FaultKind, Timing, emulate
+from sim_backend.b1500a.dut.load import Terminals
 
 TRANSPORTS = ("SOCKET", "HiSLIP")
 
@@ -219,6 +220,8 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         emulate("banana")
     with pytest.raises(UnknownNameError, match="B1517A"):
         emulate("open", slots=("B9999A",))
+    with pytest.raises(ConfigError, match="terminal SL: no channel 9 in the mainframe"):
+        emulate("10e3", terminals=Terminals(sl=(9,)))
     with pytest.raises(ConfigError, match="10 slots"):
         emulate("open", slots=("B1517A",) * 11)
 
