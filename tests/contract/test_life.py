@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-import rmhil
 from rmhil.backend import Backend, Biases, Cells, Floats, Operation, Pulses, Read, StateSaving
 from rmhil.errors import BackendClosedError, ConfigError, ShapeError
 from tests.arrays import all_cells, fill, pulse, read
-from tests.contract.conftest import ORDERLESS, SIMULATED, Filled
-from tests.held_sim import SPAWNING
+from tests.contract.conftest import ORDERLESS, Filled
 
 
 def fingerprint(backend: Backend) -> str:
@@ -54,13 +54,14 @@ def test_another_seed_is_another_chip(backend: Backend, reopen: Callable[..., Ba
 
 
 def test_two_processes_give_the_same_results(backend: Backend, simulated: str) -> None:
-    with SPAWNING.Pool(1) as another:
-        assert another.apply(fingerprint_of, (simulated,)) == fingerprint(backend)
-
-
-def fingerprint_of(simulated: str) -> str:
-    with rmhil.open_backend(simulated, **SIMULATED[simulated]) as backend:
-        return fingerprint(backend)
+    code = (
+        "import rmhil\n"
+        "from tests.contract.conftest import SIMULATED\n"
+        "from tests.contract.test_life import fingerprint\n"
+        f"with rmhil.open_backend({simulated!r}, **SIMULATED[{simulated!r}]) as backend: print(fingerprint(backend))"
+    )
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert other.stdout.strip() == fingerprint(backend)
 
 
 def test_the_order_of_cells_does_not_matter(simulated: str, reopen: Callable[..., Backend]) -> None:
