@@ -45,6 +45,12 @@ def no_rest_after_closing() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """Also where the tests run in a shell's background, whose jobs are started without it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
     """A test that leaves an analyser open, which handles these signals, fails itself, and not one that comes later."""

@@ -12,10 +12,12 @@ import sys
 import threading
 import tomllib
 from collections.abc import Sequence
+from contextlib import chdir
 from dataclasses import dataclass, field
 from enum import IntEnum
 from multiprocessing import get_context
 from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,6 +27,8 @@ from rmhil.errors import BackendUnavailableError
 from rmhil.units import Seconds
 from rmhil.wear.place import CHIPS_VARIABLE
 from sim_backend import SimBackend
+
+ROOT: Final = Path(__file__).parents[1]
 
 SPAWNING: Final = get_context("forkserver")
 """Processes are forked from one that has imported everything, and has no thread of the test's."""
@@ -170,14 +174,21 @@ def install(folder: Path) -> tuple[Path, Path]:
     return distribution.parent, config
 
 
-def run_command(site: Path | None, folder: Path, arguments: Sequence[str]) -> None:
+def started_command(folder: Path, arguments: Sequence[str], site: Path | None = None) -> ForkServerProcess:
     """The command line, as a process of its own.
 
     Args:
-        site: put in front of `sys.path`.
         folder: it works in; `stdout`, `stderr` and the chip files are found there.
         arguments: as typed.
+        site: put in front of `sys.path`.
     """
+    process = SPAWNING.Process(target=_run_command, args=(folder, arguments, site))
+    with chdir(ROOT):  # from where the server of the first one finds what it imports
+        process.start()
+    return process
+
+
+def _run_command(folder: Path, arguments: Sequence[str], site: Path | None) -> None:
     from rmhil.cli.app import run
 
     if site is not None:

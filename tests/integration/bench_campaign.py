@@ -31,7 +31,7 @@ from rmhil.store import Run
 from rmhil.units import Seconds, Siemens
 from sim_backend.twin import Twin, start_twin
 from sim_backend.twin.backend import twin_config
-from tests.held_sim import SPAWNING, run_command
+from tests.held_sim import started_command
 from tests.integration.bench_faults import Blow, Listener, Phase, Position, Trap
 from tests.integration.led_links import LedLinks, Link
 from tests.integration.pulse_account import Account, account, without_reason
@@ -199,8 +199,7 @@ class Campaign:
 
     def run(self, folder: Path, arguments: Sequence[str], trap: Trap | None = None) -> Ended:
         """Run a command in a process of its own, and look at the outputs all the time."""
-        process = SPAWNING.Process(target=run_command, args=(None, folder, arguments))
-        process.start()
+        process = started_command(folder, arguments)
         if trap is not None:
             assert process.pid is not None
             trap.process = process.pid

@@ -30,7 +30,7 @@ from sim_backend.b1500a import Emulator, Fault, FaultKind, emulate
 
 WIRING = AnalyserWiring(channels={channel: ChannelLimits() for channel in (1, 2, 3)})
 READ = VerifyRead(channel=1, voltage=0.2, gate_voltage=5.0, ranging=CurrentRange.fixed(100e-6))
-PATIENCE = 0.25
+PATIENCE = 0.1
 """s; the emulator answers in well under a millisecond."""
 
 Operation = Callable[["Bench"], object]

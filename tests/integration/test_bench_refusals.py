@@ -25,7 +25,7 @@ from rmhil.registry import open_backend
 from sim_backend.b1500a import Fault, FaultKind
 from sim_backend.twin import Twin
 from sim_backend.twin.backend import twin_config
-from tests.held_sim import SPAWNING, run_command
+from tests.held_sim import started_command
 from tests.twins import fresh_twin
 
 N_BL, N_SL = 3, 2
@@ -136,8 +136,7 @@ def test_a_bench_that_another_process_works_on_is_refused_with_its_owner(reader:
     """From a process of its own, as the second one of two people at a bench is."""
     file = reader.file()
     with open_backend("twin", config=file):
-        second = SPAWNING.Process(target=run_command, args=(None, reader.folder, reader.arguments(file)))
-        second.start()
+        second = started_command(reader.folder, reader.arguments(file))
         second.join()
         said = (reader.folder / "stderr").read_text()
     assert second.exitcode == 2

@@ -19,7 +19,7 @@ from rmhil.journal import Fate, Journal, Kind
 from rmhil.store import Run
 from rmhil.wear import WearFile, chip_file_of
 from sim_backend import SimBackend
-from tests.held_sim import SPAWNING, Holder, Moment, install, run_command
+from tests.held_sim import Holder, Moment, install, started_command
 
 SIZE = 3
 
@@ -47,8 +47,7 @@ def command(tmp_path: Path, holder: Holder) -> Command:
 
     def run(*arguments: str, new: bool = False) -> tuple[int | None, str]:
         given = [*arguments, *(("--backend", "held", "--config", str(config)) if new else ()), "--json"]
-        process = SPAWNING.Process(target=run_command, args=(site, tmp_path, given))
-        process.start()
+        process = started_command(tmp_path, given, site)
         process.join()
         return process.exitcode, (tmp_path / ("stdout" if process.exitcode == 0 else "stderr")).read_text()
 
@@ -154,8 +153,7 @@ def test_a_simulated_array_that_died_with_its_process_is_not_resumed(tmp_path: P
     small = tmp_path / "small.toml"
     small.write_text("n_bl = 3\nn_sl = 3\ncells_at_once = 1\n")
     arguments = ["program", "target.npy", "--config", str(small)]
-    process = SPAWNING.Process(target=run_command, args=(None, tmp_path, arguments))
-    process.start()
+    process = started_command(tmp_path, arguments)
     while not pulses_on_record(tmp_path / "runs"):
         assert process.is_alive()
         process.join(0.02)

@@ -20,7 +20,7 @@ import rmhil
 from rmhil.cli.app import app
 from rmhil.cli.lazy import OWN, sources
 from rmhil.store import Run
-from tests.held_sim import SPAWNING, run_command
+from tests.held_sim import started_command
 from tests.unit.cli.conftest import CommandLine
 
 HEAVY = ("torch", "scipy", "xarray", "matplotlib", "h5netcdf", "sklearn", "pandas")
@@ -106,12 +106,8 @@ def test_debug_shows_where_an_error_came_from(command_line: CommandLine) -> None
 
 
 def test_logs_go_to_stderr_and_only_when_asked_for(command_line: CommandLine, target: Path) -> None:
-    loud = SPAWNING.Process(
-        target=run_command,
-        args=(None, command_line.folder, ["-v", "program", str(target), *map(str, command_line.small), "--json"]),
-    )
-    loud.start()
-    loud.join()
+    loud = ["-v", "program", str(target), *map(str, command_line.small), "--json"]
+    started_command(command_line.folder, loud).join()
     assert json.loads((command_line.folder / "stdout").read_text())["cells"] == 64
     assert "INFO" in (command_line.folder / "stderr").read_text()
     quiet = CliRunner().invoke(app, ["program", str(target), *map(str, command_line.small), "--json"])
@@ -163,8 +159,7 @@ def test_a_signal_ends_safely_and_the_run_says_so(command_line: CommandLine, sen
     (command_line.folder / "slow.toml").write_text("cells_at_once = 1\n")  # minutes of work
     root = command_line.folder / "runs"
     arguments = ["program", str(target), "--config", "slow.toml", "--out", str(root), "--tolerance", "1e-6"]
-    process = SPAWNING.Process(target=run_command, args=(None, command_line.folder, arguments))
-    process.start()
+    process = started_command(command_line.folder, arguments)
     try:
         deadline = time.monotonic() + 60
         while not list(root.glob("*/run.json")) and time.monotonic() < deadline:
