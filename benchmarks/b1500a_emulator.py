@@ -1,11 +1,11 @@
 """Round trips of the emulated B1500A: through pyvisa-py over SOCKET and HiSLIP, and through bare sockets.
 
-    python benchmarks/b1500a_emulator.py            # half a minute; writes benchmarks/results/b1500a_emulator.json
+    python benchmarks/b1500a_emulator.py            # a minute; writes benchmarks/results/b1500a_emulator.json
 
 Clients, one after the other and in several rounds, ask `*OPC?` and read the answer: pyvisa with pyvisa-py, as a user
 does; a bare socket, which shows what emulator and system take; both at a server that answers `1` to anything, which is
-the least that a server can take here; and the engine fed directly, which is the emulator without a link. Shares follow
-from them, and how near the emulator comes to what pyvisa-py reaches on this machine with any server.
+the least that a server can take here; and the engine fed directly, which is the emulator without a link. It shows how
+near the emulator comes to what pyvisa-py reaches on this machine with any server.
 The emulator runs in a process of its own, as `rmhil emulate b1500a` does, and where there are two cores each side has
 its own. The virtual clock costs no time. What else runs on a machine, or beside a virtual one, only makes a round
 slower: the best round tells most of the program, the median round of the minute.
@@ -36,11 +36,11 @@ from rmhil.units import Seconds
 from sim_backend.b1500a import DEFAULT_SLOTS, Engine, Instrument, Mainframe, load_of
 
 RESULTS = Path(__file__).parent / "results" / "b1500a_emulator.json"
-ROUNDS = 10
+ROUNDS = 50
 GOAL = 10_000
 """1/s: round trips of `*OPC?` through pyvisa-py."""
 
-WARM_UP = 500
+WARM_UP = 200
 CORES = sorted(os.sched_getaffinity(0))
 CONSOLE = Console(width=110)
 HISLIP_HEADER = struct.Struct("!2sBBIQ")
@@ -155,22 +155,22 @@ def summary(rounds: list[list[Seconds]]) -> dict[str, float]:
 def server(program: str) -> Iterator[tuple[int, int]]:
     """A server in a process of its own: ports of SOCKET and HiSLIP."""
     environment = dict(os.environ, OMP_NUM_THREADS="1")
+    stay_on(1)
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         socket_port, hislip_port = (int(part) for part in process.stdout.readline().split())
-        keep_apart(process.pid)
+        stay_on(0)
         yield socket_port, hislip_port
         process.stdin.close()
 
 
-def keep_apart(pid: int) -> None:
-    """Give the client one core and a process another, so that neither is moved about."""
+def stay_on(place: int) -> None:
+    """Keep this thread, and what it starts from now on, on one core, where there are two."""
     if len(CORES) > 1:
-        os.sched_setaffinity(0, CORES[:1])
-        os.sched_setaffinity(pid, CORES[1:2])
+        os.sched_setaffinity(0, [CORES[place]])
 
 
 def measure(count: int) -> dict[str, dict[str, float]]:
@@ -210,25 +210,12 @@ def of_the_least(found: dict[str, dict[str, float]]) -> dict[str, float]:
     return {name: found[own]["per_second"] / found[f"{own}, least server"]["per_second"] for name, own in names.items()}
 
 
-def shares(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """1: of a round trip's median, what pyvisa-py, the link and the engine take."""
-    engine = found["*OPC? engine"]["median_s"]
-    parts = {}
-    for name in ("SOCKET", "HiSLIP"):
-        whole = found[f"*OPC? pyvisa-py {name}"]["median_s"]
-        bare = found[f"*OPC? bare {name}"]["median_s"]
-        parts[name] = {"pyvisa-py": (whole - bare) / whole, "link": (bare - engine) / whole, "engine": engine / whole}
-    return parts
-
-
-def show(found: dict[str, dict[str, float]], parts: dict[str, dict[str, float]]) -> None:
+def show(found: dict[str, dict[str, float]]) -> None:
     table = Table("what", "1/s", "median round", "median us", "p99 us", title="round trips of the emulated B1500A")
     for name, one in found.items():
         rates = (f"{one[key]:,.0f}" for key in ("per_second", "per_second_median_round"))
         table.add_row(name, *rates, *(f"{1e6 * one[key]:.0f}" for key in ("median_s", "p99_s")))
     CONSOLE.print(table)
-    for name, one in parts.items():
-        CONSOLE.print(f"{name}: " + ", ".join(f"{share:.0%} {part}" for part, share in one.items()))
 
 
 def main() -> None:
@@ -236,18 +223,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000, help=f"round trips of each kind, in {ROUNDS} rounds")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    origin = provenance("b1500a_emulator.py", ("rmhil", "pyvisa", "pyvisa-py"))
     found = measure(arguments.count)
-    parts = shares(found)
-    show(found, parts)
+    show(found)
     slowest = min(found[f"*OPC? pyvisa-py {name}"]["per_second"] for name in ("SOCKET", "HiSLIP"))
     CONSOLE.print(f"slowest through pyvisa-py: {slowest:,.0f} a second; {GOAL:,} are wanted")
     ratios = of_the_least(found)
     told = ", ".join(f"{share:.0%} over {name}" for name, share in ratios.items())
     CONSOLE.print(f"of what pyvisa-py reaches here with a server that only answers: {told}")
     record: dict[str, Any] = {
-        **provenance("b1500a_emulator.py", ("rmhil", "pyvisa", "pyvisa-py")),
+        **origin,
         "round_trips": found,
-        "shares": parts,
         "rate_over_least_server": ratios,
         "goal_per_second": GOAL,
         "count": arguments.count,

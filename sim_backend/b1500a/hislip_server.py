@@ -177,8 +177,7 @@ class HislipFront(Front):
         self._registry = registry
         self._line = registry.line
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
-        self._message = bytearray()
+        self._buffer = self._message = b""
         self._session: Session | None = None
         self._paused = False
         self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
@@ -221,8 +220,7 @@ class HislipFront(Front):
             end = _HEADER.size + length
             if len(self._buffer) < end:
                 return
-            payload = bytes(memoryview(self._buffer)[_HEADER.size : end])
-            del self._buffer[:end]
+            payload, self._buffer = self._buffer[_HEADER.size : end], self._buffer[end:]
             self._handle(kind, control, parameter, payload)
 
     def _handle(self, kind: int, control: int, parameter: int, payload: bytes) -> None:
@@ -326,7 +324,7 @@ class HislipFront(Front):
         if session.clearing:
             return
         session.message = parameter
-        data, self._message = bytes(self._message) + payload, bytearray()
+        data, self._message = self._message + payload, b""
         self._paused = not self._line.feed(data, end=True, then=self._answer)
         session.answer_status()
 
@@ -355,7 +353,7 @@ class HislipFront(Front):
     def _clear_complete(self, control: int, parameter: int, payload: bytes) -> None:
         session = self._live
         session.clearing, session.message = False, _NO_MESSAGE
-        self._message.clear()
+        self._message = b""
         self.send(Kind.DEVICE_CLEAR_ACKNOWLEDGE)
 
     # Asynchronous connection

@@ -19,7 +19,7 @@ STATES = (
     "rtl/rm_shift_chain.v",
 )
 PROVE_ALL_INPUTS = "sat -prove-asserts -verify"
-PROVE_ALL_STATES = "sat -prove-asserts -tempinduct -seq 1 -set-at 1 rst 1 -maxsteps 4 -verify"
+PROVE_ALL_STATES = "sat -prove-asserts -tempinduct -seq 1 -set-at 1 rst 1 -maxsteps 2 -verify"
 
 
 def prove(

@@ -149,7 +149,7 @@ def test_too_few_cells_are_refused_before_anything_is_driven() -> None:
         assert backend.clock == 0.0
 
 
-@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("seed", [11, pytest.param(12, marks=pytest.mark.long)])
 def test_a_random_cell_comes_back(seed: int) -> None:
     torch.set_num_threads(1)
     generator = np.random.default_rng(seed)

@@ -41,7 +41,7 @@ def quiet(done: int, total: int, text: str) -> None:
 # Quasi-static sweeps: 50 of them overlap -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [0, 1, 5, 7])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 5)), 7])
 def test_fifty_sweeps_of_one_cell_overlap(open_sim: Opener, seed: int) -> None:
     """Seed 0 has a cell that RESETs late."""
     backend = open_sim(seed=seed, n_bl=1, n_sl=128)
