@@ -161,6 +161,12 @@ def write_text(path: Path, text: str) -> None:
         unfinished.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """As `write_text`, of bytes."""
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(data)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file to be written inside, which takes the place of `path` once it is whole; nothing is left of half a one.

@@ -114,14 +114,13 @@ def _form(crossbar: Crossbar) -> dict[str, Any]:
 
 def _keep(name: str, experiment: Experiment, measured: Any, out: Path) -> None:  # noqa: ANN401 - a `Measured`
     from rmhil.report.canvas import style
-    from rmhil.run_record import replacing
+    from rmhil.run_record import write_bytes
     from sim_backend.characterise.raw_data import keep_tables
 
     keep_tables(measured.tables(), out)
     with style():
         picture = experiment.draw(measured)
-    with replacing(out / f"{name}.png") as unfinished:
-        unfinished.write_bytes(picture.png)
+    write_bytes(out / f"{name}.png", picture.png)
 
 
 def _write(numbers: dict[str, Any], out: Path) -> None:

@@ -13,7 +13,7 @@ import math
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -261,13 +261,10 @@ class BenchBackend:
             CellInDoubtError: the analyser has refused a command at the last cell; all is safe.
         """
         self._finalizer.detach()
-        try:
+        with ExitStack() as last_first:
+            last_first.callback(self._signals.deliver)
+            last_first.callback(self._instruments.close)
             self._leave_cell()
-        finally:
-            try:
-                self._instruments.close()
-            finally:
-                self._signals.deliver()
 
     def _begin(self) -> None:
         if self._instruments.closed:

@@ -133,14 +133,14 @@ def cells_in(part: Crossbar, mask: NDArray[np.bool_]) -> Cells:
 
 def places(part: Crossbar, mask: NDArray[np.bool_]) -> list[list[int]]:
     """`[array, bl, sl]` of each cell of a mask over a crossbar, by its numbers in the backend."""
-    chosen = in_the_backend(part, cells_in(part, mask))
-    return [list(place) for place in zip(*(numbers.tolist() for numbers in chosen.index), strict=True)]
+    found: list[list[int]] = np.column_stack(in_the_backend(part, cells_in(part, mask)).index).tolist()
+    return found
 
 
-def names(places: Sequence[Sequence[int]]) -> str:
-    """Cells as ARRAY/BL/SL; of many, the first ones."""
-    text = ", ".join("/".join(map(str, one)) for one in places[:_NAMED_MOST])
-    more = len(places) - _NAMED_MOST
+def names(cells: Sequence[Sequence[int]]) -> str:
+    """Cells, `[array, bl, sl]` each, as ARRAY/BL/SL; of many, the first ones."""
+    text = ", ".join("/".join(map(str, one)) for one in cells[:_NAMED_MOST])
+    more = len(cells) - _NAMED_MOST
     return f"{text} and {more:,} more (outcome in the map has all)" if more > 0 else text
 
 

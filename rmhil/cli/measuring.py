@@ -79,12 +79,11 @@ def _keep(work: Session, found: Kept, measured: M | None, draw: Callable[[str, M
 def draw_into(work: Session, draw: Callable[[], Picture]) -> None:
     """Draw a picture, in the style of the reports, into the run."""
     from rmhil.report.canvas import style
-    from rmhil.run_record import replacing
+    from rmhil.run_record import write_bytes
 
     with style():
         picture = draw()
-    with replacing(work.run.directory(PLOTS) / f"{picture.name}.png") as unfinished:
-        unfinished.write_bytes(picture.png)
+    write_bytes(work.run.directory(PLOTS) / f"{picture.name}.png", picture.png)
 
 
 def show(work: Session, found: Kept, as_json: bool) -> None:

@@ -109,13 +109,12 @@ class Book:
 
     def _drawn(self, curve: Curve[Any], measured: Any) -> list[Picture]:  # noqa: ANN401 - a `Measured`
         from rmhil.report.canvas import style
-        from rmhil.run_record import replacing
+        from rmhil.run_record import write_bytes
 
         with style():
             pictures = curve.draw(measured)
         for shown in pictures:
-            with replacing(self.folder / f"{shown.name}.png") as unfinished:
-                unfinished.write_bytes(shown.png)
+            write_bytes(self.folder / f"{shown.name}.png", shown.png)
         return pictures
 
     def close(self, status: str) -> None:

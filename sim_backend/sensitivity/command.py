@@ -101,7 +101,7 @@ def sensitivity(
 
 def _keep(run: Run, study: Study, recipe: Recipe, workload: str, chips: int) -> None:
     """Keep what is known after one more chip."""
-    from rmhil.run_record import replacing, write_text
+    from rmhil.run_record import write_bytes, write_text
     from sim_backend.sensitivity.page import sensitivity_page
     from sim_backend.sensitivity.picture import sensitivity_picture
 
@@ -109,9 +109,7 @@ def _keep(run: Run, study: Study, recipe: Recipe, workload: str, chips: int) -> 
     run.step("chip", seed=study.seeds[-1])
     run.save_results({"workload": workload, "provenance": provenance} | study.to_dict())
     shown = sensitivity_picture(study)
-    plot = run.directory("plots") / PLOT_NAME
-    with replacing(plot) as unfinished:
-        unfinished.write_bytes(shown.png)
+    write_bytes(run.directory("plots") / PLOT_NAME, shown.png)
     done = len(study.seeds)
     status = "complete" if done == chips else f"{done} of {chips} chips"
     facts = [provenance, f"$ {run.record.command}", run.record.created]
