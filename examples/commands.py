@@ -18,8 +18,8 @@ from rmhil.cli import options
 from rmhil.cli.console import output_console, print_facts, print_json, progress_bar
 from rmhil.cli.session import Place, command_line
 from rmhil.reopen import SECTION
-from rmhil.run_record import write_text
 from rmhil.store import Run
+from rmhil.whole_files import write_text
 
 from .extent import PICTURES, Extent
 

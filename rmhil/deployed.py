@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rmhil.errors import RunDirectoryError, UnknownNameError
 from rmhil.plain import plain
 from rmhil.reopen import keep_state
+from rmhil.validation_errors import damage
 from rmhil.workload import Task, find_workload
 
 if TYPE_CHECKING:
@@ -152,8 +153,7 @@ def _read(path: Path) -> DeploymentRecord:
     except FileNotFoundError as error:
         raise RunDirectoryError(f"{path.parent.parent}: keeps no model; `rmhil demo` makes a run that does") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RunDirectoryError(f"{path}: damaged at {'.'.join(map(str, first['loc']))!r}: {first['msg']}") from error
+        raise RunDirectoryError(f"{path}: {damage(error)}") from error
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path}: not readable: {error}") from error
     if not record.stages:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rmhil import conductance_maps
 from rmhil.errors import ConfigError, InputFileError, UnknownNameError
+from rmhil.whole_files import replacing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,8 +56,7 @@ def write_export(labelled: xr.Dataset, path: Path, variable: str | None = None) 
     """
     check_format(path)
     chosen = labelled if variable is None else labelled[[_known(labelled, variable)]]
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
+    with replacing(path, InputFileError) as unfinished:
         if path.suffix.lower() == ".nc":
             conductance_maps.write(chosen, unfinished)
         elif path.suffix.lower() == ".csv":
@@ -65,11 +65,6 @@ def write_export(labelled: xr.Dataset, path: Path, variable: str | None = None) 
             values = _only_array(chosen, path)
             with unfinished.open("wb") as file:
                 np.save(file, values)
-        unfinished.replace(path)
-    except OSError as error:
-        raise InputFileError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

@@ -18,7 +18,7 @@ from rmhil.backend import StateSaving
 from rmhil.errors import InputFileError, RunDirectoryError
 from rmhil.plain import plain
 from rmhil.registry import open_backend
-from rmhil.run_record import writing
+from rmhil.whole_files import writing
 
 if TYPE_CHECKING:
     from rmhil.backend import Backend

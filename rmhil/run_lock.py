@@ -7,7 +7,7 @@ from typing import Final
 
 from rmhil.errors import RunDirectoryError
 from rmhil.owner_lock import Owner, OwnerLock
-from rmhil.run_record import writing
+from rmhil.whole_files import writing
 
 LOCK_NAME: Final = "lock"
 

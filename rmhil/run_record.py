@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import rmhil
 from rmhil.errors import ConfigError, RunDirectoryError
+from rmhil.validation_errors import damage
 
 FORMAT: Final = 1
 """Version of the layout; a directory of another version is refused."""
@@ -133,9 +131,7 @@ def read_record(path: Path) -> RunRecord:
     try:
         return RunRecord.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunDirectoryError(f"{path}: damaged at {where!r}: {first['msg']}") from error
+        raise RunDirectoryError(f"{path}: {damage(error)}") from error
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -149,51 +145,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         raise RunDirectoryError(f"{path}: holds a {type(content).__name__}, expected an object")
     return content
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file whole, so that a killed process never leaves half of it.
-
-    Raises:
-        RunDirectoryError: it cannot be written.
-    """
-    with replacing(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """As `write_text`, of bytes."""
-    with replacing(path) as unfinished:
-        unfinished.write_bytes(data)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file to be written inside, which takes the place of `path` once it is whole; nothing is left of half a one.
-
-    Raises:
-        RunDirectoryError: it cannot be written; the message says why.
-    """
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with writing(path):
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What is done inside writes this file of a run.
-
-    Raises:
-        RunDirectoryError: it cannot be written; the message says why.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise RunDirectoryError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def versions() -> dict[str, str]:

@@ -55,11 +55,9 @@ from rmhil.run_record import (
     new_directory,
     read_json,
     read_record,
-    replacing,
     versions,
-    write_text,
-    writing,
 )
+from rmhil.whole_files import replacing, write_text, writing
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,9 +8,10 @@ from typing import Any, Final, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from rmhil.errors import ConfigError, UnknownNameError
+from rmhil.units import Kelvins
+from rmhil.validation_errors import problems
 from rmhil.wiring import Wiring
 from sim_backend.preset_file import find_preset, is_known, label
 from sim_backend.presets import DevicePreset
@@ -75,7 +76,7 @@ class SimConfig(BaseModel):
     n_bl: int = Field(default_factory=lambda given: given["preset"].n_bl, gt=0)
     n_sl: int = Field(default_factory=lambda given: given["preset"].n_sl, gt=0)
     seed: int = Field(default=0, ge=0)
-    temperature: float = Field(default=REFERENCE_TEMPERATURE, ge=200.0, le=500.0)
+    temperature: Kelvins = Field(default=REFERENCE_TEMPERATURE, ge=200.0, le=500.0)
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"
     cells_at_once: int | None = Field(default=None, gt=0)
@@ -189,22 +190,7 @@ def load_config(config: str | Path | None, options: dict[str, Any]) -> SimConfig
             cause = one.get("ctx", {}).get("error")
             if isinstance(cause, UnknownNameError):
                 raise cause from error
-        raise ConfigError(f"simulator settings: {problems(error)}") from error
-
-
-def problems(error: ValidationError) -> str:
-    """What is wrong with settings: each with its value, where that is one."""
-    return "; ".join(_told(one) for one in error.errors())
-
-
-def _told(one: ErrorDetails) -> str:
-    key, value = ".".join(str(part) for part in one["loc"]), one["input"]
-    message = one["msg"].removeprefix("Value error, ")
-    if one["type"] == "extra_forbidden":
-        return f"{key} is unknown"
-    if not key:
-        return message
-    return f"{key} = {value!r}: {message}" if isinstance(value, int | float | str) else f"{key}: {message}"
+        raise ConfigError(f"simulator settings: {'; '.join(problems(error, SimConfig))}") from error
 
 
 def _settings_of_state(given: dict[str, Any]) -> dict[str, Any]:

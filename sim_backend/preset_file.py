@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rmhil.errors import ConfigError, UnknownNameError
+from rmhil.validation_errors import problems
 from sim_backend.presets import DEVICE_PRESETS, DevicePreset
 
 
@@ -89,8 +90,7 @@ def _checked(source: str, fields: Mapping[str, Any]) -> DevicePreset:
     try:
         return DevicePreset.model_validate(fields)
     except ValidationError as error:
-        details = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'fields'}: {one['msg']}" for one in error.errors())
-        raise ConfigError(f"{source}: {details}") from error
+        raise ConfigError(f"{source}: {'; '.join(problems(error, DevicePreset))}") from error
 
 
 def _toml(value: object) -> str:

@@ -114,7 +114,7 @@ def _form(crossbar: Crossbar) -> dict[str, Any]:
 
 def _keep(name: str, experiment: Experiment, measured: Any, out: Path) -> None:  # noqa: ANN401 - a `Measured`
     from rmhil.report.canvas import style
-    from rmhil.run_record import write_bytes
+    from rmhil.whole_files import write_bytes
     from sim_backend.characterise.raw_data import keep_tables
 
     keep_tables(measured.tables(), out)
@@ -125,7 +125,7 @@ def _keep(name: str, experiment: Experiment, measured: Any, out: Path) -> None: 
 
 def _write(numbers: dict[str, Any], out: Path) -> None:
     from rmhil.plain import plain
-    from rmhil.run_record import write_text
+    from rmhil.whole_files import write_text
 
     write_text(out / NUMBERS, json.dumps(plain(numbers), indent=2))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -18,6 +17,7 @@ from rmhil.adapt.data import Data
 from rmhil.adapt.objectives import Objective
 from rmhil.adapt.options import Settings
 from rmhil.errors import CheckpointError
+from rmhil.whole_files import replacing, writing
 
 FORMAT: Final = 3
 """Version of the layout; another one is refused."""
@@ -87,11 +87,15 @@ class Fingerprint:
 
 
 def write_checkpoint(path: Path, fingerprint: Fingerprint, state: Mapping[str, Any]) -> None:
-    """Replace the file by the present state."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    torch.save({"fingerprint": asdict(fingerprint), **state}, unfinished)
-    unfinished.replace(path)
+    """Replace the file by the present state.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    with writing(path, CheckpointError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, CheckpointError) as unfinished:
+        torch.save({"fingerprint": asdict(fingerprint), **state}, unfinished)
 
 
 def read_checkpoint(path: Path, fingerprint: Fingerprint) -> dict[str, Any] | None:

@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from rmhil.backend import Limits
 from rmhil.bench.board_map import VECTOR_LINES as BANK_LINES
 from rmhil.bench.boards import BOARDS
-from rmhil.bench.config_errors import problems
 from rmhil.bench.flex.facts import PULSE_PERIOD, PULSE_WIDTH
 from rmhil.bench.limits import AnalyserWiring
 from rmhil.bench.link import BAUD, LINK_TIMEOUT
@@ -25,6 +24,7 @@ from rmhil.bench.session import ANSWER_WAIT
 from rmhil.bench.wire import DEFAULT_LIBRARY
 from rmhil.errors import ConfigError
 from rmhil.units import Amperes, Seconds, Siemens, Volts
+from rmhil.validation_errors import problems_of_file
 from rmhil.wiring import Wiring
 
 LINE_VOLTAGE_MAX: Final[Volts] = 20.0
@@ -189,7 +189,7 @@ class ArrayTable(_Table):
     @classmethod
     def _name_of_a_file(cls, name: str) -> str:
         if not _CHIP_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} names no file; allowed 1 to 64 letters, digits, and . _ - after the first")
+            raise ValueError("names no file; allowed 1 to 64 letters, digits, and . _ - after the first")
         return name
 
     @model_validator(mode="after")
@@ -353,4 +353,4 @@ def _validated(content: Mapping[str, Any], name: str, text: str) -> BenchConfig:
     try:
         return BenchConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError("\n".join(problems(error, BenchConfig, name, text))) from error
+        raise ConfigError("\n".join(problems_of_file(error, BenchConfig, name, text))) from error

@@ -112,7 +112,7 @@ def _plain(event: CellEvent) -> dict[str, Any]:
 
 def _write(events: list[CellEvent], path: Path) -> None:
     from rmhil.journal import CellEvent
-    from rmhil.run_record import replacing
+    from rmhil.whole_files import replacing
 
     columns = [_COLUMNS.get(one.name, one.name) for one in fields(CellEvent)]
     with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:

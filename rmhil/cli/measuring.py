@@ -79,7 +79,7 @@ def _keep(work: Session, found: Kept, measured: M | None, draw: Callable[[str, M
 def draw_into(work: Session, draw: Callable[[], Picture]) -> None:
     """Draw a picture, in the style of the reports, into the run."""
     from rmhil.report.canvas import style
-    from rmhil.run_record import write_bytes
+    from rmhil.whole_files import write_bytes
 
     with style():
         picture = draw()

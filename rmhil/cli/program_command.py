@@ -16,7 +16,7 @@ from rmhil.cli.program_job import KIND, ProgramJob
 from rmhil.cli.pulsing import pulsing
 from rmhil.cli.session import Place, Session, session
 from rmhil.program_report import Outcome, ProgramInterruptedError
-from rmhil.run_record import write_text
+from rmhil.whole_files import write_text
 from rmhil.write_verify import Population
 from rmhil.write_verify.pilot import CELLS_MIN
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from rmhil import conductance_maps
 from rmhil.backend import Cells
 from rmhil.errors import RunDirectoryError
-from rmhil.run_record import replacing
+from rmhil.whole_files import replacing
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -37,6 +37,7 @@ from rmhil.nn.layers import InputRange, analog_layers
 from rmhil.nn.lora import AdapterStack
 from rmhil.nn.tiles import MapSource
 from rmhil.units import Siemens
+from rmhil.validation_errors import damage
 
 _SETTINGS_NAME, _WEIGHTS_NAME = "chip.json", "weights.safetensors"
 
@@ -204,8 +205,7 @@ def _read_settings(path: Path) -> _ChipSettings:
     except FileNotFoundError as error:
         raise InputFileError(f"no saved chip in {path.parent}: {path.name} is missing") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputFileError(f"{path}: damaged at {'.'.join(map(str, first['loc']))!r}: {first['msg']}") from error
+        raise InputFileError(f"{path}: {damage(error)}") from error
     except (OSError, ValueError) as error:
         raise InputFileError(f"{path}: not readable: {error}") from error
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ from safetensors.torch import save
 
 from rmhil.errors import AdapterFileError
 from rmhil.nn.lora import SCALINGS, Scaling
+from rmhil.validation_errors import problems
+from rmhil.whole_files import write_bytes, write_text
 
 CONFIG_FILE: Final = "adapter_config.json"
 TENSOR_FILE: Final = "adapter_model.safetensors"
@@ -179,10 +180,10 @@ def write_files(adapter: AdapterFile, path: Path, targets: list[str] | str) -> N
     data = save(tensors, metadata={"format": "pt", METADATA_KEY: record.model_dump_json()})
     try:
         path.mkdir(parents=True, exist_ok=True)
-        _replace(path / TENSOR_FILE, data)
-        _replace(path / CONFIG_FILE, config.encode())
     except OSError as error:
         raise AdapterFileError(f"cannot write an adapter to {path}: {error}") from error
+    write_bytes(path / TENSOR_FILE, data, AdapterFileError)
+    write_text(path / CONFIG_FILE, config, AdapterFileError)
 
 
 def read_files(path: Path) -> AdapterFile:
@@ -231,8 +232,8 @@ def _read_settings(path: Path) -> PeftSettings:
     except FileNotFoundError as error:
         raise AdapterFileError(f"no adapter in {path}: {CONFIG_FILE} is missing") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise AdapterFileError(f"{file} is not the configuration of a LoRA adapter: {problems}") from error
+        found = "; ".join(problems(error, PeftSettings))
+        raise AdapterFileError(f"{file} is not the configuration of a LoRA adapter: {found}") from error
     except (OSError, ValueError) as error:
         raise AdapterFileError(f"{file} cannot be read: {error}") from error
     settings.check()
@@ -330,9 +331,3 @@ def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
         digest.update(f"{key} {values.dtype} {tuple(values.shape)} ".encode())
         digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _replace(file: Path, data: bytes) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_bytes(data)
-    os.replace(partial, file)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rmhil.errors import RunDirectoryError
+from rmhil.validation_errors import damage
 
 
 class StageAccuracy(BaseModel):
@@ -91,6 +92,4 @@ def job_results(results: Mapping[str, Any] | None) -> JobResults | None:
     try:
         return JobResults.model_validate(results)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunDirectoryError(f"results.json: damaged at {where!r}: {first['msg']}") from error
+        raise RunDirectoryError(f"results.json: {damage(error)}") from error

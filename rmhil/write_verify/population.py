@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rmhil.backend import ArraySpec
 from rmhil.errors import ConfigError, PopulationError
 from rmhil.units import Seconds, Siemens, Volts
+from rmhil.validation_errors import problems
 
 PAUSE: Seconds = 1.0
 """s between writing cells and reading them again: by then most of the relaxation is over, and a bench can wait so long
@@ -194,5 +195,4 @@ class Population(BaseModel):
         except UnicodeDecodeError as error:
             raise ConfigError(f"population: {path} is not text: {error}") from error
         except ValidationError as error:
-            details = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
-            raise ConfigError(f"population: {path}: {details}") from error
+            raise ConfigError(f"population: {path}: {'; '.join(problems(error, cls))}") from error

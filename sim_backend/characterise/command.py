@@ -109,7 +109,7 @@ class Book:
 
     def _drawn(self, curve: Curve[Any], measured: Any) -> list[Picture]:  # noqa: ANN401 - a `Measured`
         from rmhil.report.canvas import style
-        from rmhil.run_record import write_bytes
+        from rmhil.whole_files import write_bytes
 
         with style():
             pictures = curve.draw(measured)

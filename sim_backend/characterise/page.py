@@ -15,8 +15,8 @@ from rmhil.plain import plain
 from rmhil.report import page
 from rmhil.report.canvas import Picture
 from rmhil.report.page import Section
-from rmhil.run_record import write_text
 from rmhil.units import Seconds
+from rmhil.whole_files import write_text
 from sim_backend.characterise.curves import Curve
 
 PAGE, NUMBERS = "characterise.html", "characterise.json"

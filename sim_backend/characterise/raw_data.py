@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rmhil.errors import InputFileError
 from rmhil.export import csv_text
-from rmhil.run_record import replacing
+from rmhil.whole_files import replacing
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -101,7 +101,7 @@ def sensitivity(
 
 def _keep(run: Run, study: Study, recipe: Recipe, workload: str, chips: int) -> None:
     """Keep what is known after one more chip."""
-    from rmhil.run_record import write_bytes, write_text
+    from rmhil.whole_files import write_bytes, write_text
     from sim_backend.sensitivity.page import sensitivity_page
     from sim_backend.sensitivity.picture import sensitivity_picture
 

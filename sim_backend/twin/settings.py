@@ -13,6 +13,7 @@ from rmhil.bench.boards import BOARDS
 from rmhil.bench.config import BoardTable
 from rmhil.bench.messages import KEY_BYTES_MIN
 from rmhil.errors import ConfigError, UnknownNameError
+from rmhil.validation_errors import problems
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -90,9 +91,7 @@ def twin_settings(options: Mapping[str, Any]) -> TwinSettings:
     try:
         settings = TwinSettings.model_validate(own | ({"array": array} if array else {}))
     except ValidationError as error:
-        from sim_backend.config import problems  # with torch, which a twin that starts has no need of here
-
-        raise ConfigError(f"twin settings: {problems(error)}") from error
+        raise ConfigError(f"twin settings: {'; '.join(problems(error, TwinSettings))}") from error
     _ = settings.key
     if settings.topology not in BOARDS:
         raise UnknownNameError("board description", settings.topology, tuple(BOARDS))

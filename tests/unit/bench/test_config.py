@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from rmhil.backend import Limits
 from rmhil.bench.config import BenchConfig, bench_config, load_bench_config
-from rmhil.bench.config_errors import _model_of
 from rmhil.bench.config_text import _KEYS, _TABLES, config_text
 from rmhil.errors import ConfigError
+from rmhil.validation_errors import model_of
 
 MINIMAL: dict[str, Any] = {
     "analyser": {"resource": "GPIB0::17::INSTR"},
@@ -70,7 +70,7 @@ def test_everything_wrong_in_a_file_is_named_with_line_value_limit_and_unit(tmp_
         (changed("board", link_timeout_s=0.01), "board.link_timeout_s = 0.01 s, allowed 0.05 to 60 s"),
         (changed("array", n_bl=129), "array.n_bl = 129, allowed 1 to 128 lines on board adc64"),
         (changed("array", preset="pcm"), "preset = 'pcm' is unknown; known: taox180"),
-        (changed("array", chip="die 7"), "'die 7' names no file"),
+        (changed("array", chip="die 7"), "chip = 'die 7': names no file"),
         (changed("array", conductance_min_siemens=1e-4), "allowed below conductance_max_siemens = 8e-05 S"),
         (changed("array", pulse_width_s=1e-4), "array.pulse_width_s = 0.0001 s, allowed 0.0005 to 2 s"),
         (changed("wiring", bl_channels=65), "wiring.bl_channels = 65, allowed 1 to 64"),
@@ -109,7 +109,7 @@ def test_every_comment_of_the_written_file_is_on_a_key_that_exists() -> None:
     def keys(model: type[BaseModel], prefix: str = "") -> set[str]:
         found = set()
         for name, field in model.model_fields.items():
-            inner = _model_of(field.annotation)
+            inner = model_of(field.annotation)
             found |= {f"{prefix}{name}"} | (keys(inner, f"{prefix}{name}.") if inner else set())
         return found
 

@@ -15,8 +15,8 @@ from loguru import logger
 
 from rmhil.errors import ConfigError, RunDirectoryError
 from rmhil.ledger import Ledger
-from rmhil.run_record import replacing
 from rmhil.store import LATEST, Run
+from rmhil.whole_files import replacing
 
 
 @pytest.fixture

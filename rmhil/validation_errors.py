@@ -1,0 +1,123 @@
+"""What is wrong with settings, in words for the person who wrote them: line, key, value, limit, unit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from rmhil.units import Unit
+
+_TABLE: Final = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\- ]+?)\s*\]")
+_KEY: Final = re.compile(r"^\s*([A-Za-z0-9_\-]+)\s*=")
+_NAMED: Final = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)+) = ")
+_LIMITS: Final = ("ge", "gt", "le", "lt")
+_RANGES: Final = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+
+
+def problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """Everything that is wrong with settings, one text each.
+
+    Args:
+        error: of the validation.
+        model: that was validated.
+    """
+    return [_told(one, [str(part) for part in one["loc"]], model) for one in error.errors()]
+
+
+def problems_of_file(error: ValidationError, model: type[BaseModel], name: str, text: str) -> list[str]:
+    """Everything that is wrong with a TOML file, one text each, which names the line.
+
+    Args:
+        error: of the validation.
+        model: that was validated.
+        name: of the file.
+        text: of the file; empty where there is none.
+    """
+    found = []
+    for one, told in zip(error.errors(), problems(error, model), strict=True):
+        line = line_of(text, [str(part) for part in one["loc"]] or _first_key(one["msg"]))
+        found.append(f"{name}:{line}: {told}" if line else f"{name}: {told}")
+    return found
+
+
+def damage(error: ValidationError) -> str:
+    """Where a file that nobody writes by hand is not what it was, and why."""
+    first = error.errors()[0]
+    return f"damaged at {'.'.join(str(part) for part in first['loc'])!r}: {first['msg']}"
+
+
+def line_of(text: str, path: Sequence[str]) -> int:
+    """Number of the line, from 1, on which a key or table stands; 0 where it stands on none."""
+    table: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _TABLE.match(line):
+            table = [part.strip() for part in header[1].split(".")]
+            if table == list(path):
+                return number
+        elif (key := _KEY.match(line)) and [*table, key[1]] == list(path):
+            return number
+    return 0
+
+
+def model_of(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401
+    """The model that a field holds; None where it holds a value."""
+    kinds = [annotation, *getattr(annotation, "__args__", ())]
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _first_key(message: str) -> list[str]:
+    """The key that a message about several tables begins with."""
+    found = _NAMED.match(message)
+    return found[1].split(".") if found else []
+
+
+def _told(one: Any, path: list[str], model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    key, kind, value = ".".join(path), one["type"], one["input"]
+    message: str = one["msg"].removeprefix("Value error, ")
+    table = _model_at(path[:-1], model)
+    if kind == "missing":
+        return f"{key} is missing"
+    if kind == "extra_forbidden":
+        return f"{key} is unknown" + ("" if table is None else f"; known here: {', '.join(_fields(table))}")
+    if not key:
+        return message
+    if kind in _RANGES and table is not None:
+        field = _fields(table)[path[-1]]
+        unit = _unit(field)
+        return f"{key} = {value:g}{unit}, allowed {_range(field, unit)}"
+    return f"{key} = {value!r}: {message}" if isinstance(value, int | float | str) else f"{key}: {message}"
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Fields under the names that a file has for them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _model_at(path: list[str], model: type[BaseModel]) -> type[BaseModel] | None:
+    for part in path:
+        field = _fields(model).get(part)
+        inner = None if field is None else model_of(field.annotation)
+        if inner is None:
+            return None
+        model = inner
+    return model
+
+
+def _range(field: FieldInfo, unit: str) -> str:
+    limits = {name: getattr(one, name) for one in field.metadata for name in _LIMITS if hasattr(one, name)}
+    low = next((f"{word}{limits[name]:.12g}" for name, word in (("ge", ""), ("gt", "above ")) if name in limits), None)
+    high = next((f"{word}{limits[name]:.12g}" for name, word in (("le", ""), ("lt", "below ")) if name in limits), None)
+    if low is not None and high is not None:
+        return f"{low} to {high}{unit}"
+    if low is not None:
+        return f"{low}{unit}" if "gt" in limits else f"{low}{unit} or more"
+    return f"{high}{unit}" if "lt" in limits else f"up to {high}{unit}"
+
+
+def _unit(field: FieldInfo) -> str:
+    inner = [one for kind in getattr(field.annotation, "__args__", ()) for one in getattr(kind, "__metadata__", ())]
+    return next((f" {one.symbol}" for one in (*field.metadata, *inner) if isinstance(one, Unit)), "")
