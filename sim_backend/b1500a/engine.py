@@ -7,6 +7,7 @@ Time that passes: `Timing.message` for each message, `Timing.command` for each f
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from loguru import logger
@@ -33,6 +34,9 @@ _DEPTH_MAX: Final = 8
 
 _FREEING: Final = ("AB", "*RST")
 """Messages that are looked at while the instrument waits for an event."""
+
+_RUNNING: Final = ("DO", "RU")
+"""Commands that run programs."""
 
 _LEFTOVER: Final = b"NAI+123.456E-06\r\n"
 """A datum that belongs to nobody's question."""
@@ -132,7 +136,8 @@ class Engine:
             self._held.clear()
             self.instrument.waiting_for_event = False
         self._begin(message)
-        self._go_on()
+        if self._held:
+            self._go_on()
 
     def _go_on(self) -> None:
         """Carry out what is queued, until nothing is or the instrument waits."""
@@ -144,20 +149,15 @@ class Engine:
         instrument.calibrate_if_due()
         instrument.wait(instrument.timing.message)
         commands = commands_of(message)
-        mark = instrument.buffers.mark()
-        while self._late:
-            late = self._late.pop(0)
-            instrument.buffers.put(late.payload, max(late.count, 1), ends=late.ends)
-        headers = [_header(command) for command in commands] if len(self.faults) else []
-        if headers and not self._apply(self.faults.due(headers, answers=False)):
-            return
-        self._queue.extend((command, 0) for command in commands)
-        self._run(first=True)
-        if headers and instrument.buffers.changed_since(mark):
-            self._spoil(self.faults.due(headers, answers=True), mark)
+        if self.faults.armed or self._late:
+            self._run_with_faults(commands)
+        else:
+            self._run(commands)
 
-    def _run(self, *, first: bool = False) -> None:
-        instrument = self.instrument
+    def _run(self, commands: Iterable[str]) -> None:
+        """Carry out a message, until nothing is left of it or the instrument waits."""
+        instrument, first = self.instrument, True
+        self._queue.extend([(command, 0) for command in commands])
         while self._queue and not instrument.waiting_for_event:
             text, depth = self._queue.popleft()
             if depth:
@@ -178,22 +178,19 @@ class Engine:
 
     def _carry_out(self, text: str, depth: int) -> None:
         call = parse(text)
-        memory = self.instrument.memory
-        if memory.storing is not None and call.header != "END":
+        if self.instrument.memory.storing is not None and call.header != "END":
             self._store(call)
-            return
-        if call.header == "ST":
+        elif (command := ALL.get(call.header)) is not None:
+            values = bind(call.arguments, command.parameters, command.rest, self._variable)
+            command.run(self.instrument, *values)
+        elif call.header == "ST":
             self._start_program(call)
         elif call.header == "END":
             self._end_program(call)
-        elif call.header in ("DO", "RU"):
+        elif call.header in _RUNNING:
             self._run_programs(call, depth)
         else:
-            command = ALL.get(call.header)
-            if command is None:
-                raise Refused(UNDEFINED_COMMAND)
-            values = bind(call.arguments, command.parameters, command.rest, self._variable)
-            command.run(self.instrument, *values)
+            raise Refused(UNDEFINED_COMMAND)
 
     def _variable(self, kind: str, number: int) -> Number:
         value = self.instrument.memory.variables.get((kind, number))
@@ -217,7 +214,7 @@ class Engine:
     def _store(self, call: Call) -> None:
         memory = self.instrument.memory
         command = ALL.get(call.header)
-        if command is None and call.header not in ("DO", "RU"):
+        if command is None and call.header not in _RUNNING:
             raise Refused(UNDEFINED_COMMAND)
         if command is not None and not command.storable:
             raise Refused(NOT_STORABLE)
@@ -237,6 +234,20 @@ class Engine:
         self._queue.extendleft(reversed(items))
 
     # Faults
+
+    def _run_with_faults(self, commands: Sequence[str]) -> None:
+        """Carry out a message with what is to happen before it and to its answer."""
+        buffers = self.instrument.buffers
+        mark = buffers.mark()
+        while self._late:
+            late = self._late.pop(0)
+            buffers.put(late.payload, max(late.count, 1), ends=late.ends)
+        headers = [_header(command) for command in commands]
+        if not self._apply(self.faults.due(headers, answers=False)):
+            return
+        self._run(commands)
+        if buffers.changed_since(mark):
+            self._spoil(self.faults.due(headers, answers=True), mark)
 
     def _apply(self, faults: list[Fault]) -> bool:
         """Let faults happen before a message; whether it is carried out at all."""

@@ -81,8 +81,10 @@ class Faults:
         self._waiting: list[Fault] = []
         self._generator = np.random.default_rng((seed, 0xFA))
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+    @property
+    def armed(self) -> bool:
+        """Whether any waits."""
+        return bool(self._waiting)
 
     def inject(self, fault: Fault) -> None:
         """Arm a fault."""

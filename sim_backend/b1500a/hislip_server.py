@@ -203,12 +203,8 @@ class HislipFront(Front):
             self._transport.abort()
 
     def received(self, data: bytes) -> None:
-        """Bytes from the client."""
-        self._buffer += data
-        self._work()
-
-    def _work(self) -> None:
         """Handle the messages that are whole."""
+        self._buffer += data
         while not self._paused and len(self._buffer) >= _HEADER.size:
             prologue, kind, control, parameter, length = _HEADER.unpack_from(self._buffer)
             if prologue != _PROLOGUE:
@@ -221,20 +217,17 @@ class HislipFront(Front):
             if len(self._buffer) < end:
                 return
             payload, self._buffer = self._buffer[_HEADER.size : end], self._buffer[end:]
-            self._handle(kind, control, parameter, payload)
+            self._handlers.get(kind, self._unexpected)(control, parameter, payload)
 
-    def _handle(self, kind: int, control: int, parameter: int, payload: bytes) -> None:
-        handler = self._handlers.get(kind)
-        if handler is not None:
-            handler(control, parameter, payload)
-        elif self._session is None:
+    def _unexpected(self, control: int, parameter: int, payload: bytes) -> None:
+        if self._session is None:
             self._fail(_BAD_START, "Initialize or AsyncInitialize comes first")
         else:
             self.send(Kind.ERROR, _UNKNOWN_MESSAGE, 0, b"unrecognized message type")
 
     def send(self, kind: Kind, control: int = 0, parameter: int = 0, payload: bytes = b"") -> None:
         """Send one message."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None:  # one that closes takes and forgets it
             self._transport.write(_HEADER.pack(_PROLOGUE, kind, control, parameter, len(payload)) + payload)
 
     def send_data(self, payload: bytes, message: int, largest: int) -> None:
@@ -276,7 +269,7 @@ class HislipFront(Front):
             return
         self._paused = False
         self._begin()
-        self._work()
+        self.received(b"")
 
     def _begin(self) -> None:
         self._session = self._registry.begin()
@@ -326,7 +319,8 @@ class HislipFront(Front):
         session.message = parameter
         data, self._message = self._message + payload, b""
         self._paused = not self._line.feed(data, end=True, then=self._answer)
-        session.answer_status()
+        if session.queries:
+            session.answer_status()
 
     def _answer(self) -> None:
         session = self._session
@@ -341,7 +335,7 @@ class HislipFront(Front):
             session.push()
         if self._paused:
             self._paused = False
-            self._work()
+            self.received(b"")
 
     def _trigger(self, control: int, parameter: int, payload: bytes) -> None:
         self._live.read_by_client(control)

@@ -78,8 +78,9 @@ class MessageReader:
         Raises:
             Refused: more than the input buffer holds came without an end; it is thrown away up to the next end.
         """
-        lines = (self._buffer + data).split(b"\n")
-        if max(map(len, lines)) > MESSAGE_LENGTH_MAX:
+        held = self._buffer + data
+        lines = held.split(b"\n")
+        if len(held) > MESSAGE_LENGTH_MAX and max(map(len, lines)) > MESSAGE_LENGTH_MAX:
             self._buffer = b""
             raise Refused(INPUT_FULL)
         self._buffer = b"" if end else lines.pop()

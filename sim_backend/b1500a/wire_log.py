@@ -39,13 +39,13 @@ class WireLog:
     """
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque(maxlen=_KEPT)
+        self._entries: deque[tuple[Literal[">", "<"], Seconds, bytes]] = deque(maxlen=_KEPT)
         self.received = 0
         self.sent = 0
 
     def add(self, direction: Literal[">", "<"], clock: Seconds, payload: bytes) -> None:
         """Note a message."""
-        self._entries.append(Entry(direction, clock, payload))
+        self._entries.append((direction, clock, payload))
         if direction == ">":
             self.received += 1
         else:
@@ -54,7 +54,7 @@ class WireLog:
     @property
     def entries(self) -> list[Entry]:
         """What is kept, oldest first."""
-        return list(self._entries)
+        return [Entry(*one) for one in self._entries]
 
     def clear(self) -> None:
         """Forget everything and count anew."""
@@ -63,4 +63,4 @@ class WireLog:
 
     def save(self, path: Path) -> None:
         """Write what is kept, a line an entry."""
-        path.write_text("".join(f"{entry}\n" for entry in self._entries), encoding="ascii")
+        path.write_text("".join(f"{entry}\n" for entry in self.entries), encoding="ascii")
