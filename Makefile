@@ -14,6 +14,7 @@ venv: $(VENV)/.installed
 # A CPU build of PyTorch is asked for first: the default build of some platforms brings gigabytes of GPU packages.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "rmhil needs Python 3.11 or newer, this is " + sys.version)'
+	@echo "making the environment $(VENV): 1.8 GB with PyTorch, once; some minutes in which nothing is shown"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==$(TORCH_VERSION)+cpu" -c constraints.txt 2>/dev/null \
 	  || { echo "no CPU build of PyTorch is offered here: taking the platform's default build"; \

@@ -202,7 +202,7 @@ def check_tolerance(tolerance: Siemens, spec: ArraySpec) -> None:
         OutOfRangeError: it is not.
     """
     if not 0 < tolerance <= spec.conductance_max:  # written this way, NaN fails too
-        raise OutOfRangeError("tolerance", tolerance, 0, spec.conductance_max, "S")
+        raise OutOfRangeError("tolerance", tolerance, 0, spec.conductance_max, "S", above=True)
 
 
 def check_word(name: str, word: str) -> None:

@@ -127,7 +127,7 @@ def check_read(spec: ArraySpec, read: Read) -> None:
     _finite("read gate_voltage", np.array([read.gate_voltage]))
     limit = spec.limits.read_voltage
     if read.voltage == 0.0:
-        raise OutOfRangeError("read voltage", 0.0, math.ulp(0.0), limit, "V")
+        raise OutOfRangeError("read voltage", 0.0, 0.0, limit, "V", above=True)
     _within("read voltage", np.array([read.voltage]), -limit, limit, "V")
     _within("read gate_voltage", np.array([read.gate_voltage]), 0.0, spec.limits.gate_voltage, "V")
     whole_number("read averages", read.averages)
@@ -158,7 +158,7 @@ def check_biases(spec: ArraySpec, biases: Biases) -> None:
     _within("lower of biases.bl and biases.sl", np.minimum(biases.bl, biases.sl), 0.0, 0.0, "V")
     _within("biases.wl", biases.wl, 0.0, limits.gate_voltage, "V")
     if not biases.dwell > 0.0:
-        raise OutOfRangeError("dwell", biases.dwell, math.ulp(0.0), math.inf, "s")
+        raise OutOfRangeError("dwell", biases.dwell, 0.0, math.inf, "s", above=True)
     _within("compliance", np.array([biases.compliance]), 0.0, limits.current, "A")
 
 

@@ -6,6 +6,7 @@ their description are raised before any line is biased.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -25,12 +26,33 @@ def nothing_was_driven(error: BaseException) -> bool:
 
 
 class OutOfRangeError(RmhilError, ValueError):
-    """A request broke a limit; nothing was driven."""
+    """A request broke a limit; nothing was driven.
 
-    def __init__(self, name: str, value: float, low: float, high: float, unit: str) -> None:
-        suffix = f" {unit}" if unit else ""
-        super().__init__(f"{name} = {value:g}{suffix}, allowed {low:g} to {high:g}{suffix}")
+    Args:
+        name: of the value.
+        value: that was asked for.
+        low, high: limits, in the same unit.
+        unit: of all of them.
+        above, below: whether the low and the high limit are themselves refused.
+    """
+
+    def __init__(
+        self, name: str, value: float, low: float, high: float, unit: str, *, above: bool = False, below: bool = False
+    ) -> None:
+        limits = allowed(low, high, unit, above=above, below=below)
+        super().__init__(f"{name} = {value:.9g}{f' {unit}' if unit else ''}, allowed {limits}")
         self.name, self.value, self.low, self.high, self.unit = name, value, low, high, unit
+
+
+def allowed(low: float, high: float, unit: str, *, above: bool = False, below: bool = False) -> str:
+    """Limits in words; as `OutOfRangeError` takes them."""
+    suffix = f" {unit}" if unit else ""
+    least, most = f"{'above ' if above else ''}{low:.9g}", f"{'below ' if below else ''}{high:.9g}"
+    if math.isinf(high):
+        return f"{least}{suffix}" if above else f"{least}{suffix} or more"
+    if math.isinf(low):
+        return f"{most}{suffix}" if below else f"up to {most}{suffix}"
+    return f"{least} to {most}{suffix}"
 
 
 class ShapeError(RmhilError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from rmhil.errors import allowed
 from rmhil.units import Unit
 
 _TABLE: Final = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\- ]+?)\s*\]")
@@ -88,7 +90,7 @@ def _told(one: Any, path: list[str], model: type[BaseModel]) -> str:  # noqa: AN
     if kind in _RANGES and table is not None:
         field = _fields(table)[path[-1]]
         unit = _unit(field)
-        return f"{key} = {value:g}{unit}, allowed {_range(field, unit)}"
+        return f"{key} = {value:.9g}{f' {unit}' if unit else ''}, allowed {_limits(field, unit)}"
     return f"{key} = {value!r}: {message}" if isinstance(value, int | float | str) else f"{key}: {message}"
 
 
@@ -107,17 +109,12 @@ def _model_at(path: list[str], model: type[BaseModel]) -> type[BaseModel] | None
     return model
 
 
-def _range(field: FieldInfo, unit: str) -> str:
+def _limits(field: FieldInfo, unit: str) -> str:
     limits = {name: getattr(one, name) for one in field.metadata for name in _LIMITS if hasattr(one, name)}
-    low = next((f"{word}{limits[name]:.12g}" for name, word in (("ge", ""), ("gt", "above ")) if name in limits), None)
-    high = next((f"{word}{limits[name]:.12g}" for name, word in (("le", ""), ("lt", "below ")) if name in limits), None)
-    if low is not None and high is not None:
-        return f"{low} to {high}{unit}"
-    if low is not None:
-        return f"{low}{unit}" if "gt" in limits else f"{low}{unit} or more"
-    return f"{high}{unit}" if "lt" in limits else f"up to {high}{unit}"
+    low, high = limits.get("gt", limits.get("ge", -math.inf)), limits.get("lt", limits.get("le", math.inf))
+    return allowed(low, high, unit, above="gt" in limits, below="lt" in limits)
 
 
 def _unit(field: FieldInfo) -> str:
     inner = [one for kind in getattr(field.annotation, "__args__", ()) for one in getattr(kind, "__metadata__", ())]
-    return next((f" {one.symbol}" for one in (*field.metadata, *inner) if isinstance(one, Unit)), "")
+    return next((one.symbol for one in (*field.metadata, *inner) if isinstance(one, Unit)), "")

@@ -70,7 +70,9 @@ class CellCurve:
 
     def __post_init__(self) -> None:
         if not self.overdrive > 0.0:
-            raise OutOfRangeError("overdrive of the selector transistor", self.overdrive, 0.0, math.inf, "V")
+            raise OutOfRangeError(
+                "overdrive of the selector transistor", self.overdrive, 0.0, math.inf, "V", above=True
+            )
 
     @property
     def _saturation(self) -> float:
@@ -89,7 +91,9 @@ class CellCurve:
         wanted = conductance * self.reference
         largest = float(wanted.max()) if wanted.numel() else 0.0
         if not largest < self._saturation:
-            raise OutOfRangeError("current of a cell at the read voltage", largest, 0.0, self._saturation, "A")
+            raise OutOfRangeError(
+                "current of a cell at the read voltage", largest, 0.0, self._saturation, "A", below=True
+            )
         dropped = self.overdrive * (1.0 - (1.0 - wanted / self._saturation).sqrt())
         return wanted / self._flow(self.reference - dropped), dropped / self.reference
 

@@ -104,7 +104,7 @@ class GradientAscent:
 
     def __post_init__(self) -> None:
         if not 0 < self.forget_weight < math.inf:
-            raise OutOfRangeError("forget_weight", self.forget_weight, 0, math.inf, "")
+            raise OutOfRangeError("forget_weight", self.forget_weight, 0, math.inf, "", above=True)
 
     def __call__(
         self, outputs: torch.Tensor, y: torch.Tensor, forget: torch.Tensor, generator: torch.Generator

@@ -117,7 +117,7 @@ def settings_of(options: TrainOptions, samples: int) -> Settings:
     if batch_size is not None:
         whole_number("batch_size", batch_size)
     if not 0 < lr < math.inf:
-        raise OutOfRangeError("lr", lr, 0, math.inf, "")
+        raise OutOfRangeError("lr", lr, 0, math.inf, "", above=True)
     for name in ("evaluate_every", "checkpoint_every"):
         whole_number(name, options.get(name, 1))
     name, factory = _optimizer(options.get("optimizer", "adam"))

@@ -149,9 +149,9 @@ class DivergenceGuard:
 
     def __post_init__(self) -> None:
         if not 1 < self.factor < math.inf:
-            raise OutOfRangeError("factor", self.factor, 1, math.inf, "")
+            raise OutOfRangeError("factor", self.factor, 1, math.inf, "", above=True)
         if not 0 < self.floor < math.inf:
-            raise OutOfRangeError("floor", self.floor, 0, math.inf, "")
+            raise OutOfRangeError("floor", self.floor, 0, math.inf, "", above=True)
 
     def verdict(self, loss: float, watched: float | None, lowest: float) -> str | None:
         """Why a step has diverged, or None.

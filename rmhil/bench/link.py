@@ -334,7 +334,7 @@ def _check_settings(key: bytes | None, link_timeout: Seconds, patience: Seconds,
     if not low <= link_timeout <= high:
         raise OutOfRangeError("link_timeout", link_timeout, low, high, "s")
     if not 0 < patience < math.inf:
-        raise OutOfRangeError("patience", patience, 0, math.inf, "s")
+        raise OutOfRangeError("patience", patience, 0, math.inf, "s", above=True)
     if attempts < 1:
         raise OutOfRangeError("attempts", attempts, 1, math.inf, "")
     if key is not None and not messages.KEY_BYTES_MIN <= len(key) <= messages.KEY_BYTES_MAX:

@@ -30,7 +30,11 @@ from rmhil.errors import ConfigError, OutOfRangeError, RmhilError
 
 _REMEDIES: Final[tuple[tuple[type[RmhilError], str], ...]] = (
     (BenchHeldError, "wait for the owner, or end it; a lock that is left over is named above"),
-    (InstrumentNotFoundError, "is the analyser on, and analyser.resource its name? VISA lists no sockets and gateways"),
+    (
+        InstrumentNotFoundError,
+        "is the analyser on, and analyser.resource its name? VISA lists no sockets and gateways. "
+        "Over HiSLIP, an instrument that another program holds looks the same",
+    ),
     (BusHeldError, "close EasyEXPERT on the analyser and other programs that use it"),
     (WrongInstrumentError, "analyser.resource is the address of another instrument"),
     (ModuleMissingError, "set analyser.channels to slots with SMUs, see the modules above"),

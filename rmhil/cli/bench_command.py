@@ -21,6 +21,13 @@ bench: Final = typer.Typer(
 """Describe a bench in a file (init), and look whether it is as described (check)."""
 
 _FILE = Path("bench.toml")
+_RESOURCE: Final = "GPIB0::17::INSTR"
+_LIBRARY: Final = "@py"
+_BL, _SL, _WL, _INHIBIT = 1, 2, 3, 4
+_URL: Final = "socket://192.168.2.99:4711"
+_DESCRIPTION: Final = "adc64"
+"""Answers that `init` takes where none is given. A chip has no such name: two that shared it would share their wear."""
+
 _RED_EXIT: Final = 2
 _COLOURS: Final = {"green": "green", "amber": "yellow", "red": "bold red", "skipped": "dim"}
 
@@ -33,16 +40,27 @@ def _group() -> None:
 @bench.command()
 def init(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="To write; it must not be there yet.")] = _FILE,
-    resource: Annotated[str | None, typer.Option("--resource", help="VISA name of the analyser.")] = None,
-    library: Annotated[str | None, typer.Option("--visa", help="VISA library: `@py`, or `@ivi`.")] = None,
-    bl: Annotated[int | None, typer.Option("--bl", help="Channel on the bit line.")] = None,
-    sl: Annotated[int | None, typer.Option("--sl", help="Channel on the source line.")] = None,
-    wl: Annotated[int | None, typer.Option("--wl", help="Channel on the word line.")] = None,
-    inhibit: Annotated[int | None, typer.Option("--inhibit", help="Channel on the inhibit line; 0: none.")] = None,
-    board: Annotated[str | None, typer.Option("--board", help="URL of the board's daemon.")] = None,
+    resource: Annotated[
+        str | None, typer.Option("--resource", help="VISA name of the analyser.", show_default=_RESOURCE)
+    ] = None,
+    library: Annotated[
+        str | None, typer.Option("--visa", help="VISA library: `@py`, or `@ivi`.", show_default=_LIBRARY)
+    ] = None,
+    bl: Annotated[int | None, typer.Option("--bl", help="Channel on the bit line.", show_default=str(_BL))] = None,
+    sl: Annotated[int | None, typer.Option("--sl", help="Channel on the source line.", show_default=str(_SL))] = None,
+    wl: Annotated[int | None, typer.Option("--wl", help="Channel on the word line.", show_default=str(_WL))] = None,
+    inhibit: Annotated[
+        int | None,
+        typer.Option("--inhibit", help="Channel on the inhibit line; 0: none.", show_default=str(_INHIBIT)),
+    ] = None,
+    board: Annotated[str | None, typer.Option("--board", help="URL of the board's daemon.", show_default=_URL)] = None,
     key_file: Annotated[Path | None, typer.Option("--key-file", help="File with the daemon's key.")] = None,
-    description: Annotated[str | None, typer.Option("--description", help="Board description.")] = None,
-    chip: Annotated[str | None, typer.Option("--chip", help="Name of the chip.")] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", help="Board description.", show_default=_DESCRIPTION)
+    ] = None,
+    chip: Annotated[
+        str | None, typer.Option("--chip", help="Name of the chip, which no other has: wear is counted under it.")
+    ] = None,
     ask: Annotated[
         bool, typer.Option("--ask/--no-ask", help="Ask for what is not given; otherwise take the defaults.")
     ] = True,
@@ -56,15 +74,15 @@ def init(
     answers = _Answers(ask)
     content: dict[str, dict[str, Any]] = {
         "analyser": {
-            "resource": answers.of("VISA name of the analyser", resource, "GPIB0::17::INSTR"),
-            "library": answers.of("VISA library", library, "@py"),
+            "resource": answers.of("VISA name of the analyser", resource, _RESOURCE),
+            "library": answers.of("VISA library", library, _LIBRARY),
             "channels": _channels(answers, bl, sl, wl, inhibit),
         },
         "board": {
-            "url": answers.of("URL of the board's daemon", board, "socket://192.168.2.99:4711"),
-            "description": answers.of("board description", description, "adc64"),
+            "url": answers.of("URL of the board's daemon", board, _URL),
+            "description": answers.of("board description", description, _DESCRIPTION),
         },
-        "array": {"chip": answers.of("name of the chip", chip, "chip-1"), "preset": "taox180"},
+        "array": {"chip": answers.name_of_chip(chip), "preset": "taox180"},
     }
     if key_file is not None:
         content["board"]["key_file"] = str(key_file.expanduser().absolute())
@@ -74,10 +92,10 @@ def init(
 
 def _channels(answers: _Answers, bl: int | None, sl: int | None, wl: int | None, inhibit: int | None) -> dict[str, int]:
     wanted = {
-        "bl": answers.of("channel on the bit line", bl, 1),
-        "sl": answers.of("channel on the source line", sl, 2),
-        "wl": answers.of("channel on the word line", wl, 3),
-        "inhibit": answers.of("channel on the inhibit line (0: none)", inhibit, 4),
+        "bl": answers.of("channel on the bit line", bl, _BL),
+        "sl": answers.of("channel on the source line", sl, _SL),
+        "wl": answers.of("channel on the word line", wl, _WL),
+        "inhibit": answers.of("channel on the inhibit line (0: none)", inhibit, _INHIBIT),
     }
     return {line: channel for line, channel in wanted.items() if channel}
 
@@ -96,8 +114,17 @@ class _Answers:
         if given is not None or not self._ask:
             return default if given is None else given
         kind = type(default)
+        return kind(self._asked(question, default=default, type=kind))
+
+    def name_of_chip(self, given: str | None) -> str:
+        """What the chip is called."""
+        if given is None and not self._ask:
+            raise ConfigError("--chip is missing: with --no-ask it must say what the chip is called")
+        return self._asked("name of the chip, which no other has") if given is None else given
+
+    def _asked(self, question: str, **options: Any) -> Any:  # noqa: ANN401 - as typer has it
         try:
-            return kind(typer.prompt(question, default=default, type=kind, err=True))
+            return typer.prompt(question, err=True, **options)
         except typer.Abort:
             raise KeyboardInterrupt from None
 

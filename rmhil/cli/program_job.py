@@ -15,7 +15,7 @@ from rmhil.errors import ConfigError
 from rmhil.plain import plain
 from rmhil.recording import resumable_job
 from rmhil.store import Run
-from rmhil.write_verify import Adaptive, AnyPolicy, Population
+from rmhil.write_verify import Adaptive, AnyPolicy, Population, find_policy
 
 if TYPE_CHECKING:
     from rmhil.backend import Floats
@@ -46,10 +46,13 @@ class ProgramJob:
         """From the options.
 
         Raises:
-            ConfigError: options are missing, or exclude one another, or no such population.
+            ConfigError: options are missing, or exclude one another, or no such policy or population.
+            InputFileError: the target cannot be read.
         """
         if typed["target"] is None:
             raise ConfigError("what is to be programmed? Name a TARGET, or a run to go on with by --resume")
+        find_policy(typed["policy"])
+        load_target(typed["target"])  # refused before a bench is opened; whether it fits only the bench can say
         return cls(typed=typed, knowledge=_knowledge(typed["policy"], typed["pilot"], typed["population"]))
 
     @classmethod

@@ -13,14 +13,12 @@ from rmhil.measure.labelled import cells_of, labelled
 from rmhil.measure.pulsing import in_the_backend, refuse_virgin, reset_fully, reset_pulses, set_pulses
 from rmhil.program_report import Progress
 from rmhil.units import Volts
+from rmhil.wear.counts import CYCLES
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from rmhil.crossbar import Crossbar
-
-CYCLES: Final = 30_000
-"""SET/RESET cycles in arXiv 2601.10037."""
 
 GATE: Final[Volts] = 2.5
 """V on the gate of every SET: the middle of the window (estimate, range 2 to 3.3)."""

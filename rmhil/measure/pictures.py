@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from rmhil.backend import Floats, Ints
 from rmhil.measure.cell_yield import Yield
-from rmhil.measure.endurance import CYCLES, Endurance
+from rmhil.measure.endurance import Endurance
 from rmhil.measure.labelled import KIND
 from rmhil.measure.retention import Retention
 from rmhil.measure.sweeps import Sweeps
 from rmhil.program_report import CellState, Outcome
 from rmhil.report.canvas import BLANK, COLOURS, GREY, Picture, figure, png, row, whole_ticks
 from rmhil.units import MICRO
+from rmhil.wear.counts import CYCLES
 
 if TYPE_CHECKING:
     import xarray as xr

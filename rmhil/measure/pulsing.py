@@ -102,4 +102,4 @@ def check_volts(name: str, value: Volts, high: Volts) -> None:
         OutOfRangeError: it is not; nothing was driven.
     """
     if not 0.0 < value <= high:  # written this way, NaN fails too
-        raise OutOfRangeError(name, value, 0.0, high, "V")
+        raise OutOfRangeError(name, value, 0.0, high, "V", above=True)

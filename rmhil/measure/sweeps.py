@@ -70,7 +70,7 @@ class SweepPlan:
         check_volts("reset_stop", self.reset_stop, limits.reset_voltage)
         largest = min(self.set_stop, self.reset_stop) / 2
         if not 0.0 < self.step <= largest:
-            raise OutOfRangeError("step", self.step, 0.0, largest, "V")
+            raise OutOfRangeError("step", self.step, 0.0, largest, "V", above=True)
         up, down = _triangle(self.set_stop, self.step), _triangle(self.reset_stop, self.step)
         biases = Biases.of(
             bl=np.concatenate([up, np.zeros_like(down)]),

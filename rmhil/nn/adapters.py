@@ -148,7 +148,7 @@ def add_adapter(
         raise UnknownNameError("scaling", scaling, list(SCALINGS))
     rank = whole_number("rank", rank)
     if not (alpha > 0 and math.isfinite(alpha)):
-        raise OutOfRangeError("alpha", alpha, 0, math.inf, "")
+        raise OutOfRangeError("alpha", alpha, 0, math.inf, "", above=True)
     if seed is not None and generator is not None:
         raise ConfigError("give a generator or a seed, not both")
     check_new(model, name, chosen)

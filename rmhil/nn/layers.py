@@ -299,7 +299,7 @@ def check_input_range(input_range: InputRange) -> InputRange:
             raise ConfigError(f"input_range = {input_range!r}, allowed 'dynamic' or a number")
         return input_range
     if not 0.0 < input_range < float("inf"):
-        raise OutOfRangeError("input_range", input_range, 0.0, float("inf"), "")
+        raise OutOfRangeError("input_range", input_range, 0.0, float("inf"), "", above=True)
     return float(input_range)
 
 

@@ -44,7 +44,7 @@ class WearBudget:
         if not self.cycles >= 1:
             raise OutOfRangeError("wear budget", self.cycles, 1, np.inf, "cycles")
         if not 0.0 < self.warn_share <= 1.0:  # written this way, NaN fails too
-            raise OutOfRangeError("warn_share", self.warn_share, 0.0, 1.0, "of the budget")
+            raise OutOfRangeError("warn_share", self.warn_share, 0.0, 1.0, "of the budget", above=True)
 
     @property
     def pulses(self) -> int:

@@ -131,7 +131,7 @@ class Adaptive:
         for name in ("sure", "hopeful"):
             share = getattr(self, name)
             if not 0.0 < share < 1.0:  # written this way, NaN fails too
-                raise OutOfRangeError(name, share, 0.0, 1.0, "of 1")
+                raise OutOfRangeError(name, share, 0.0, 1.0, "of 1", above=True, below=True)
         units = {"set_amplitude": "V", "gate_stop": "V", "first_raise": "V", "response": "S"}
         check_settings(self, units)
         if not 1.0 <= self.set_caution < math.inf:

@@ -89,7 +89,7 @@ class Incremental:
         if self.step_back is not None:
             check_settings(self, {"step_back": "steps"}, zero=True)
         if not self.gate_start <= self.gate_stop:
-            raise OutOfRangeError("gate_start", self.gate_start, 0.0, self.gate_stop, "V")
+            raise OutOfRangeError("gate_start", self.gate_start, 0.0, self.gate_stop, "V", above=True)
 
     @property
     def pause(self) -> Seconds:

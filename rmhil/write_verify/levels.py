@@ -30,7 +30,7 @@ def check_settings(policy: object, units: Mapping[str, str], zero: bool = False)
     for name, unit in units.items():
         value = getattr(policy, name)
         if not 0.0 <= value < math.inf or (value == 0.0 and not zero):  # written this way, NaN fails too
-            raise OutOfRangeError(name, value, 0.0 if zero else math.ulp(0.0), math.inf, unit)
+            raise OutOfRangeError(name, value, 0.0, math.inf, unit, above=not zero)
 
 
 def highest_level(spec: ArraySpec, operation: Ints, gate_stop: Volts) -> Floats:

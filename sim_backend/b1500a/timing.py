@@ -55,7 +55,7 @@ class Timing:
         for name in self.__slots__:
             value = getattr(self, name)
             if not 0.0 <= value < 1e6:
-                raise OutOfRangeError(name, value, 0.0, 1e6, "s")
+                raise OutOfRangeError(name, value, 0.0, 1e6, "s", below=True)
 
     def settling(self, full_scale: Amperes) -> Seconds:
         """Time (s) that a measurement of current waits on a range (A)."""

@@ -15,6 +15,7 @@ from rmhil.measure.retention import Retention
 from rmhil.measure.sweeps import SweepPlan, Sweeps
 from rmhil.program_report import Progress
 from rmhil.report.canvas import Picture
+from rmhil.wear.counts import CYCLES
 from sim_backend.characterise import levels, pictures, program_pictures
 from sim_backend.characterise import tolerance as against
 from sim_backend.characterise.cells import working_cells
@@ -112,7 +113,7 @@ def _sweeps(part: Crossbar, extent: Extent, progress: Progress) -> Kept[Sweeps]:
 
 def _endurance(part: Crossbar, extent: Extent, progress: Progress) -> Kept[Endurance]:
     cells = working_cells(part, 64)
-    cycles = extent.cycles or (_QUICK_CYCLES if extent.quick else endurance.CYCLES)
+    cycles = extent.cycles or (_QUICK_CYCLES if extent.quick else CYCLES)
     return Kept("endurance", endurance.measure_endurance(Crossbar(part.backend), cells, progress, cycles))
 
 

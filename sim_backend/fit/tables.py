@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rmhil.backend import Floats, Operation
-from rmhil.errors import InputFileError, ShapeError
+from rmhil.errors import InputFileError, ShapeError, allowed
 from sim_backend.fit.columns import LAYOUTS, OPERATIONS, PULSES, READS, RETENTION, SWEEPS, Column, Layout
 
 _DIGITS = 10
@@ -288,7 +288,7 @@ def _check_column(table: Table, column: Column) -> None:
     optional = np.zeros(len(values), dtype=bool)
     if column.default is not None:
         optional = np.isnan(values) if math.isnan(column.default) else values == column.default
-    outside = f"is outside {column.low:g} to {column.high:g} {column.unit}".rstrip()
+    outside = f"is out of range, allowed {allowed(column.low, column.high, column.unit)}"
     tests = (
         (~np.isfinite(values), "is not a finite number"),
         ((values < column.low) | (values > column.high), f"{outside}; {column.slip}" if column.slip else outside),

@@ -56,7 +56,7 @@ class Recipe:
     def __post_init__(self) -> None:
         find_policy(self.policy)
         if not 0 < self.tolerance < math.inf:  # written this way, NaN fails too
-            raise OutOfRangeError("tolerance", self.tolerance, 0, math.inf, "S")
+            raise OutOfRangeError("tolerance", self.tolerance, 0, math.inf, "S", above=True)
         if not 0 <= self.age < math.inf:
             raise OutOfRangeError("age", self.age, 0, math.inf, "s")
         whole_number("repeats", self.repeats)

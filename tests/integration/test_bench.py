@@ -374,6 +374,14 @@ def test_init_writes_a_file_that_is_read_and_overwrites_nothing(tmp_path: Path) 
     assert "not overwritten" in again.output
 
 
+def test_init_gives_no_chip_a_name_that_another_may_have(tmp_path: Path) -> None:
+    path = tmp_path / "bench.toml"
+    refused = CliRunner().invoke(app, ["bench", "init", str(path), "--no-ask"])
+    assert refused.exit_code == 2
+    assert "--chip is missing" in refused.output
+    assert not path.exists()
+
+
 def test_init_that_is_not_answered_is_an_interrupt_and_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "bench.toml"
     assert CliRunner().invoke(app, ["bench", "init", str(path)], input="GPIB0::5::INSTR\n").exit_code == 130

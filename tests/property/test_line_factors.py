@@ -174,7 +174,7 @@ def test_lines_too_weak_for_a_curve_are_an_error_that_says_so() -> None:
 
 
 def test_a_transistor_that_cannot_carry_its_cell_is_an_error_that_names_the_currents() -> None:
-    with pytest.raises(OutOfRangeError, match=r"0.002 A, allowed 0 to 0.0016 A"):
+    with pytest.raises(OutOfRangeError, match=r"0.002 A, allowed 0 to below 0.0016 A"):
         CURVE.filament(torch.tensor([10e-3], dtype=torch.float64))
 
 

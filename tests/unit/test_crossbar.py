@@ -42,7 +42,7 @@ BAD_REQUESTS: list[tuple[dict[str, Any], type[RmhilError], str]] = [
     ({"tolerance": 0.0}, OutOfRangeError, "tolerance"),
     ({"tolerance": -1e-6}, OutOfRangeError, "tolerance"),
     ({"tolerance": np.nan}, OutOfRangeError, "tolerance"),
-    ({"tolerance": 2.0}, OutOfRangeError, "tolerance = 2 S, allowed 0 to 8e-05 S"),
+    ({"tolerance": 2.0}, OutOfRangeError, "tolerance = 2 S, allowed above 0 to 8e-05 S"),
     ({"max_pulses": 0}, OutOfRangeError, "max_pulses"),
     ({"max_pulses": 2.5}, ConfigError, "max_pulses"),
     ({"averages": 0}, OutOfRangeError, "averages"),

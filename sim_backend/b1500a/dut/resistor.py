@@ -24,7 +24,7 @@ class Resistor:
 
     def __init__(self, resistance: Ohms, terminals: Terminals | None = None) -> None:
         if not 0.0 < resistance < math.inf:
-            raise OutOfRangeError("load", resistance, 0.0, math.inf, "ohm")
+            raise OutOfRangeError("load", resistance, 0.0, math.inf, "ohm", above=True)
         self.resistance = resistance
         self._terminals = terminals or Terminals()
 

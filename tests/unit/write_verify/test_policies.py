@@ -326,7 +326,7 @@ def test_a_population_of_other_pulses_is_refused_at_the_start() -> None:
         (lambda: Incremental(reset_step=-0.05), OutOfRangeError, "reset_step = -0.05 V"),
         (lambda: Incremental(set_amplitude=float("nan")), OutOfRangeError, "set_amplitude = nan V"),
         (lambda: Incremental(step_back=-1.0), OutOfRangeError, "step_back = -1 steps"),
-        (lambda: Incremental(gate_start=5.0), OutOfRangeError, "gate_start = 5 V, allowed 0 to 4.5"),
+        (lambda: Incremental(gate_start=5.0), OutOfRangeError, "gate_start = 5 V, allowed above 0 to 4.5"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(
