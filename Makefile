@@ -1,11 +1,12 @@
 # Targets for a fresh machine: `make demo` and `make test` each make the environment first.
-# PYTHON chooses the interpreter (3.11 or newer); VENV the folder of the environment.
+# PYTHON chooses the interpreter (3.11 or newer); VENV the folder of the environment; JOBS the processes that test. Three suit
+# two cores: a third of the time tests wait for a time-out or for a program that ends.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH_VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
-JOBS ?= 2
+JOBS ?= 3
 
 .PHONY: regmap venv references clients board-env demo test check format docs clean
 

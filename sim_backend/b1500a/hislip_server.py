@@ -240,6 +240,7 @@ class HislipFront(Front):
 
     def _fail(self, code: int, text: str) -> None:
         self.send(Kind.FATAL_ERROR, code, 0, text.encode("ascii"))
+        self._paused = True  # what else it sends is not looked at
         if self._transport is not None:
             self._transport.close()
 
