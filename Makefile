@@ -1,6 +1,6 @@
 # Targets for a fresh machine: `make demo` and `make test` each make the environment first.
 # PYTHON chooses the interpreter (3.11 or newer); VENV the folder of the environment; JOBS the processes that test. Three suit
-# two cores: a third of the time tests wait for a time-out or for a program that ends.
+# two cores: a quarter of the time tests wait for a time-out or for a program that ends.
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -61,6 +61,7 @@ class Walk:
 
     def _make_ready(self) -> None:
         if self.board.state is not rm.State.READY:
+            self.board.wait_for(lambda: self.board.state is not rm.State.STOPPING)
             self.board.control(disarm=1)
             self.board.step(1000)
             self.board.arm()

@@ -53,9 +53,9 @@
 #define RM_REG_CONTROL 0x040u /* Acts at once; needs the key. Several bits: ABORT before DISARM before ARM. */
 #define RM_CONTROL_ARM_SHIFT 0u /* DISARMED only: set up all chips, then READY; discards waiting commands */
 #define RM_CONTROL_ARM_MASK 0x1u
-#define RM_CONTROL_DISARM_SHIFT 1u /* outputs off, DISARMED; also leaves FAULT */
+#define RM_CONTROL_DISARM_SHIFT 1u /* outputs off, DISARMED; also leaves FAULT; ignored in STOPPING, which ends by itself */
 #define RM_CONTROL_DISARM_MASK 0x1u
-#define RM_CONTROL_ABORT_SHIFT 2u /* outputs off, FAULT with cause ABORT; ignored in DISARMED and FAULT */
+#define RM_CONTROL_ABORT_SHIFT 2u /* outputs off, FAULT with cause ABORT; ignored in DISARMED, STOPPING and FAULT */
 #define RM_CONTROL_ABORT_MASK 0x1u
 #define RM_CONTROL_KEY_SHIFT 16u /* CONTROL_KEY */
 #define RM_CONTROL_KEY_MASK 0xFFFFu
