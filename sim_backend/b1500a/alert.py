@@ -31,11 +31,12 @@ class AlertSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """As the base class."""
         alert = self._alert if timeout is None else min(timeout, self._alert)
-        end = time.perf_counter() + alert
-        while alert > 0.0 and time.perf_counter() < end:
-            if found := super().select(0.0):
+        look, now = super().select, time.perf_counter
+        end = now() + alert
+        while alert > 0.0 and now() < end:
+            if found := look(0.0):
                 return found
-        return super().select(timeout)
+        return look(timeout)
 
 
 def event_loop(alert: Seconds) -> asyncio.AbstractEventLoop:

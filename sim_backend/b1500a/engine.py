@@ -127,7 +127,6 @@ class Engine:
 
     def _receive(self, message: str) -> None:
         self.log.add(">", self.instrument.clock, message.encode("ascii", errors="replace"))
-        logger.debug("B1500A emulator > {}", message)
         if self.instrument.waiting_for_event:
             if message.upper() not in _FREEING:
                 self._held.append(message)

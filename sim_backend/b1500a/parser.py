@@ -72,23 +72,32 @@ class MessageReader:
     def __init__(self) -> None:
         self._buffer = b""
 
-    def feed(self, data: bytes, *, end: bool = False) -> list[str]:
+    def feed(self, data: bytes, *, end: bool = False) -> tuple[str, ...]:
         """Take bytes and return the messages that they complete.
 
         Raises:
             Refused: more than the input buffer holds came without an end; it is thrown away up to the next end.
         """
-        held = self._buffer + data
-        lines = held.split(b"\n")
-        if len(held) > MESSAGE_LENGTH_MAX and max(map(len, lines)) > MESSAGE_LENGTH_MAX:
-            self._buffer = b""
-            raise Refused(INPUT_FULL)
-        self._buffer = b"" if end else lines.pop()
-        return [text for line in lines if (text := line.decode("ascii", errors="replace").strip())]
+        held, self._buffer = self._buffer + data, b""
+        messages, self._buffer = _cut_again(held, end) if len(held) <= MESSAGE_LENGTH_MAX else _cut(held, end)
+        return messages
 
     def clear(self) -> None:
         """Forget an unfinished message."""
         self._buffer = b""
+
+
+def _cut(held: bytes, end: bool) -> tuple[tuple[str, ...], bytes]:
+    """Messages, and the beginning of the next one."""
+    lines = held.split(b"\n")
+    if max(map(len, lines)) > MESSAGE_LENGTH_MAX:
+        raise Refused(INPUT_FULL)
+    rest = b"" if end else lines.pop()
+    return tuple(text for line in lines if (text := line.decode("ascii", errors="replace").strip())), rest
+
+
+_cut_again: Final = lru_cache(maxsize=4096)(_cut)
+"""For short ones, which mostly come again."""
 
 
 @lru_cache(maxsize=4096)

@@ -32,7 +32,7 @@ def test_messages_end_with_line_feeds_however_the_bytes_arrive(end: bytes) -> No
     for byte in b"*IDN?" + end + b"TI 1" + end + b"TV":
         found += reader.feed(bytes([byte]))
     assert found == ["*IDN?", "TI 1"]
-    assert reader.feed(b" 1", end=True) == ["TV 1"]
+    assert reader.feed(b" 1", end=True) == ("TV 1",)
 
 
 def test_a_message_that_never_ends_is_refused_and_forgotten() -> None:
@@ -40,7 +40,7 @@ def test_a_message_that_never_ends_is_refused_and_forgotten() -> None:
     with pytest.raises(Refused) as caught:
         reader.feed(b"x" * 257)
     assert caught.value.code == INPUT_FULL
-    assert reader.feed(b"*OPC?\n") == ["*OPC?"]
+    assert reader.feed(b"*OPC?\n") == ("*OPC?",)
 
 
 def test_values_outside_their_range_are_refused() -> None:
