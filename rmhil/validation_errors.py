@@ -90,7 +90,7 @@ def _told(one: Any, path: list[str], model: type[BaseModel]) -> str:  # noqa: AN
     if kind in _RANGES and table is not None:
         field = _fields(table)[path[-1]]
         unit = _unit(field)
-        return f"{key} = {value:.9g}{f' {unit}' if unit else ''}, allowed {_limits(field, unit)}"
+        return f"{key} = {float(value):.9g}{f' {unit}' if unit else ''}, allowed {_limits(field, unit)}"
     return f"{key} = {value!r}: {message}" if isinstance(value, int | float | str) else f"{key}: {message}"
 
 

@@ -25,7 +25,8 @@ OpenSim = Callable[..., SimBackend]
     ("options", "message"),
     [
         ({"n_bl": 0}, "n_bl = 0, allowed above 0"),
-        ({"seed": -1}, "seed"),
+        ({"n_bl": "0"}, "n_bl = 0, allowed above 0"),
+        ({"seed": -1}, "seed = -1, allowed 0 or more"),
         ({"dtype": "float16"}, "dtype"),
         ({"wirign": {}}, "wirign is unknown; known here: preset, .*wiring"),
         ({"wiring": {"bl_chanels": 3}}, "bl_chanels"),
