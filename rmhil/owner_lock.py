@@ -14,6 +14,8 @@ from typing import Self
 
 from loguru import logger
 
+from rmhil.whole_files import whole
+
 _held: set[Path] = set()
 """Locks of this process. A file that names this process, yet is not here, was left by an earlier one of its number."""
 
@@ -135,9 +137,8 @@ def _create(path: Path) -> None:
 
 
 def _replace(path: Path) -> None:
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    unfinished.write_text(Owner.of_this_process().text(), encoding="utf-8")
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        unfinished.write_text(Owner.of_this_process().text(), encoding="utf-8")
 
 
 def _owner(path: Path) -> Owner:

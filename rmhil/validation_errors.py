@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from rmhil.errors import allowed
 from rmhil.units import Unit
@@ -20,14 +21,14 @@ _LIMITS: Final = ("ge", "gt", "le", "lt")
 _RANGES: Final = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 
-def problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Everything that is wrong with settings, one text each.
+def problems(error: ValidationError, model: type[BaseModel]) -> str:
+    """Everything that is wrong with settings, in one line.
 
     Args:
         error: of the validation.
         model: that was validated.
     """
-    return [_told(one, [str(part) for part in one["loc"]], model) for one in error.errors()]
+    return "; ".join(_told(one, _path(one), model) for one in error.errors())
 
 
 def problems_of_file(error: ValidationError, model: type[BaseModel], name: str, text: str) -> list[str]:
@@ -40,16 +41,17 @@ def problems_of_file(error: ValidationError, model: type[BaseModel], name: str, 
         text: of the file; empty where there is none.
     """
     found = []
-    for one, told in zip(error.errors(), problems(error, model), strict=True):
-        line = line_of(text, [str(part) for part in one["loc"]] or _first_key(one["msg"]))
-        found.append(f"{name}:{line}: {told}" if line else f"{name}: {told}")
+    for one in error.errors():
+        path = _path(one)
+        line = line_of(text, path or _first_key(one["msg"]))
+        found.append(f"{f'{name}:{line}' if line else name}: {_told(one, path, model)}")
     return found
 
 
 def damage(error: ValidationError) -> str:
     """Where a file that nobody writes by hand is not what it was, and why."""
     first = error.errors()[0]
-    return f"damaged at {'.'.join(str(part) for part in first['loc'])!r}: {first['msg']}"
+    return f"damaged at {'.'.join(_path(first))!r}: {first['msg']}"
 
 
 def line_of(text: str, path: Sequence[str]) -> int:
@@ -65,10 +67,14 @@ def line_of(text: str, path: Sequence[str]) -> int:
     return 0
 
 
-def model_of(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401
+def model_of(annotation: object) -> type[BaseModel] | None:
     """The model that a field holds; None where it holds a value."""
     kinds = [annotation, *getattr(annotation, "__args__", ())]
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _path(one: ErrorDetails) -> list[str]:
+    return [str(part) for part in one["loc"]]
 
 
 def _first_key(message: str) -> list[str]:
@@ -77,9 +83,9 @@ def _first_key(message: str) -> list[str]:
     return found[1].split(".") if found else []
 
 
-def _told(one: Any, path: list[str], model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def _told(one: ErrorDetails, path: list[str], model: type[BaseModel]) -> str:
     key, kind, value = ".".join(path), one["type"], one["input"]
-    message: str = one["msg"].removeprefix("Value error, ")
+    message = one["msg"].removeprefix("Value error, ")
     table = _model_at(path[:-1], model)
     if kind == "missing":
         return f"{key} is missing"

@@ -33,13 +33,19 @@ def replacing(path: Path, failure: type[RmhilError] = RunDirectoryError) -> Iter
     Raises:
         RmhilError: of the type given, where it cannot be written; the message says why.
     """
+    with writing(path, failure), whole(path) as unfinished:
+        yield unfinished
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """As `replacing`, for those who say themselves what an OSError means."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with writing(path, failure):
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -190,7 +190,7 @@ def load_config(config: str | Path | None, options: dict[str, Any]) -> SimConfig
             cause = one.get("ctx", {}).get("error")
             if isinstance(cause, UnknownNameError):
                 raise cause from error
-        raise ConfigError(f"simulator settings: {'; '.join(problems(error, SimConfig))}") from error
+        raise ConfigError(f"simulator settings: {problems(error, SimConfig)}") from error
 
 
 def _settings_of_state(given: dict[str, Any]) -> dict[str, Any]:

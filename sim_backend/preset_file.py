@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from rmhil.errors import ConfigError, UnknownNameError
 from rmhil.validation_errors import problems
+from rmhil.whole_files import whole
 from sim_backend.presets import DEVICE_PRESETS, DevicePreset
 
 
@@ -68,9 +69,8 @@ def write_preset(preset: DevicePreset, path: Path, remarks: Sequence[str] = ()) 
     """
     lines = [f"# {remark}".rstrip() for remark in remarks]
     lines += [f"{name} = {_toml(value)}" for name, value in preset.model_dump(mode="json").items()]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with whole(path) as unfinished:
+        unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def is_known(preset: DevicePreset) -> bool:
@@ -90,7 +90,7 @@ def _checked(source: str, fields: Mapping[str, Any]) -> DevicePreset:
     try:
         return DevicePreset.model_validate(fields)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {'; '.join(problems(error, DevicePreset))}") from error
+        raise ConfigError(f"{source}: {problems(error, DevicePreset)}") from error
 
 
 def _toml(value: object) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rmhil.backend import Floats
 from rmhil.errors import ConfigError
 from rmhil.units import Seconds
+from rmhil.whole_files import whole
 
 _FORMAT: Final = "rmhil-sim-state-2"
 
@@ -63,10 +64,8 @@ class SavedState:
         """Write to one file, under a temporary name until it is whole."""
         facts = {name: getattr(self, name) for name in ("settings", "clock", "temperature", "epoch", "device")}
         header = json.dumps({"format": _FORMAT} | facts)
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
+        with whole(path) as unfinished, unfinished.open("wb") as file:
             np.savez(file, header=np.array(header), **{name: getattr(self, name) for name in _TENSORS})
-        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> SavedState:

@@ -113,18 +113,17 @@ class _Answers:
         """One answer, of the kind of its default."""
         if given is not None or not self._ask:
             return default if given is None else given
-        kind = type(default)
-        return kind(self._asked(question, default=default, type=kind))
+        return self._asked(question, type(default), default)
 
     def name_of_chip(self, given: str | None) -> str:
         """What the chip is called."""
         if given is None and not self._ask:
             raise ConfigError("--chip is missing: with --no-ask it must say what the chip is called")
-        return self._asked("name of the chip, which no other has") if given is None else given
+        return self._asked("name of the chip, which no other has", str) if given is None else given
 
-    def _asked(self, question: str, **options: Any) -> Any:  # noqa: ANN401 - as typer has it
+    def _asked(self, question: str, kind: type[Answer], default: Answer | None = None) -> Answer:
         try:
-            return typer.prompt(question, err=True, **options)
+            return kind(typer.prompt(question, default=default, type=kind, err=True))
         except typer.Abort:
             raise KeyboardInterrupt from None
 

@@ -36,10 +36,12 @@ class ProgramJob:
     Attributes:
         typed: options that decide what is done, by the name of their parameter, as they can be typed.
         knowledge: of the population, from a file; None where it is to be learnt, or estimated.
+        target: S, as the options have it, on any part of the array; None where the journal has it.
     """
 
     typed: Mapping[str, Any]
     knowledge: Population | None
+    target: Floats | None = None
 
     @classmethod
     def of_options(cls, typed: Mapping[str, Any]) -> Self:
@@ -52,8 +54,8 @@ class ProgramJob:
         if typed["target"] is None:
             raise ConfigError("what is to be programmed? Name a TARGET, or a run to go on with by --resume")
         find_policy(typed["policy"])
-        load_target(typed["target"])  # refused before a bench is opened; whether it fits only the bench can say
-        return cls(typed=typed, knowledge=_knowledge(typed["policy"], typed["pilot"], typed["population"]))
+        knowledge = _knowledge(typed["policy"], typed["pilot"], typed["population"])
+        return cls(typed=typed, knowledge=knowledge, target=load_target(typed["target"]))
 
     @classmethod
     def begun(cls, ctx: typer.Context, typed: Mapping[str, Any], which: str, out: Path) -> Self:
@@ -99,7 +101,8 @@ class ProgramJob:
             RmhilError: they do not fit, or are not those of the job that is gone on with; nothing was driven.
         """
         if work.resumed is None or work.resumed.target is None:
-            crossbar, wanted = self._from_options(work)
+            assert self.target is not None  # only a job that the journal has aimed comes without
+            crossbar, wanted = self._aimed(work, self.target)
             lines = {"arrays": crossbar.arrays, "bl": crossbar.bl, "sl": crossbar.sl}
             content = None if self.knowledge is None else self.knowledge.model_dump(by_alias=True)
             work.run.journal.describe_job(work.job, {_LINES: lines, _KNOWLEDGE: content}, wanted)
@@ -114,18 +117,17 @@ class ProgramJob:
             ConfigError: it does.
             InputFileError: it cannot be read.
         """
-        again = ProgramJob(typed=dict(self.typed) | {"target": target}, knowledge=None)
-        _, now = again._from_options(work)
+        _, now = self._aimed(work, load_target(target))
         if not np.array_equal(now, wanted, equal_nan=True):
             raise _other("target", target, self.typed["target"])
 
-    def _from_options(self, work: Session) -> tuple[Crossbar, Floats]:
+    def _aimed(self, work: Session, target: Floats) -> tuple[Crossbar, Floats]:
         mask = self.typed["mask"]
         choice = CellChoice(
             region=self.typed["region"], cells=self.typed["cell"] or (), mask=None if mask is None else Path(mask)
         )
         crossbar, named = work.cells(choice)
-        wanted = choice.target(load_target(self.typed["target"]), work.crossbar(), crossbar, named)
+        wanted = choice.target(target, work.crossbar(), crossbar, named)
         crossbar.check_target(wanted, self.typed["tolerance"])
         return crossbar, wanted
 

@@ -232,8 +232,8 @@ def _read_settings(path: Path) -> PeftSettings:
     except FileNotFoundError as error:
         raise AdapterFileError(f"no adapter in {path}: {CONFIG_FILE} is missing") from error
     except ValidationError as error:
-        found = "; ".join(problems(error, PeftSettings))
-        raise AdapterFileError(f"{file} is not the configuration of a LoRA adapter: {found}") from error
+        wrong = problems(error, PeftSettings)
+        raise AdapterFileError(f"{file} is not the configuration of a LoRA adapter: {wrong}") from error
     except (OSError, ValueError) as error:
         raise AdapterFileError(f"{file} cannot be read: {error}") from error
     settings.check()

@@ -195,4 +195,4 @@ class Population(BaseModel):
         except UnicodeDecodeError as error:
             raise ConfigError(f"population: {path} is not text: {error}") from error
         except ValidationError as error:
-            raise ConfigError(f"population: {path}: {'; '.join(problems(error, cls))}") from error
+            raise ConfigError(f"population: {path}: {problems(error, cls)}") from error

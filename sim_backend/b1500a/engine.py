@@ -135,8 +135,7 @@ class Engine:
             self._held.clear()
             self.instrument.waiting_for_event = False
         self._begin(message)
-        if self._held:
-            self._go_on()
+        self._go_on()
 
     def _go_on(self) -> None:
         """Carry out what is queued, until nothing is or the instrument waits."""

@@ -320,8 +320,7 @@ class HislipFront(Front):
         session.message = parameter
         data, self._message = self._message + payload, b""
         self._paused = not self._line.feed(data, end=True, then=self._answer)
-        if session.queries:
-            session.answer_status()
+        session.answer_status()
 
     def _answer(self) -> None:
         session = self._session

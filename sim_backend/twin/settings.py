@@ -91,7 +91,7 @@ def twin_settings(options: Mapping[str, Any]) -> TwinSettings:
     try:
         settings = TwinSettings.model_validate(own | ({"array": array} if array else {}))
     except ValidationError as error:
-        raise ConfigError(f"twin settings: {'; '.join(problems(error, TwinSettings))}") from error
+        raise ConfigError(f"twin settings: {problems(error, TwinSettings)}") from error
     _ = settings.key
     if settings.topology not in BOARDS:
         raise UnknownNameError("board description", settings.topology, tuple(BOARDS))

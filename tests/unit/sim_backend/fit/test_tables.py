@@ -65,7 +65,8 @@ def test_a_table_by_hand_is_read(tmp_path: Path) -> None:
         ([HEADER, *rows(1), "A1,1,SET,,1e-3,2.0,3e-5"], "row 3, column amplitude_v: no value"),
         ([HEADER, *rows(1), "A1,1,SET,1.1 V,1e-3,2.0,3e-5"], "row 3, column amplitude_v: '1.1 V' is not a number"),
         ([HEADER, "A1,1,SET,1.1,1e-3,2.0,nan"], "row 2, column conductance_after_siemens: nan is not a finite number"),
-        ([HEADER, "A1,1,SET,-1.1,1e-3,2.0,3e-5"], "amplitude_v: -1.1 is out of range, allowed 0 V or more"),
+        ([HEADER, "A1,1,SET,-1.1,1e-3,2.0,3e-5"],
+         "row 2, column amplitude_v: -1.1 is out of range, allowed 0 V or more"),
         ([HEADER, *rows(1), "A1,1,SET,1.1,1e-3,2.0,31"],
          r"row 3, column conductance_after_siemens: 31 is out of range, allowed -0.01 to 0.01 S; is the number in uS"),
         ([HEADER, "A1,1.5,SET,1.1,1e-3,2.0,3e-5"], "row 2, column pulse: 1.5 is not a whole number"),
@@ -82,9 +83,8 @@ def test_damage_is_named_by_file_row_and_column(tmp_path: Path, lines: list[str]
 def test_currents_in_microamperes_are_refused_with_their_limit_and_a_hint(tmp_path: Path) -> None:
     file = tmp_path / "sweeps.csv"
     file.write_text("cell,sweep,step,bl_v,sl_v,wl_v,dwell_s,current_a\nA1,0,0,0.2,0,2,1e-3,6.1\n", encoding="utf-8")
-    with pytest.raises(
-        InputFileError, match=r"column current_a: 6\.1 is out of range, allowed -1 to 1 A; is the .* uA"
-    ):
+    message = r"row 2, column current_a: 6\.1 is out of range, allowed -1 to 1 A; is the .* uA"
+    with pytest.raises(InputFileError, match=message):
         load_table(file, "sweeps")
 
 
