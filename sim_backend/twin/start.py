@@ -77,6 +77,9 @@ def start_twin(*, log: Path | None = None, **options: Any) -> StartedTwin:  # no
     except BaseException:
         process.kill()
         process.wait()
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # closed all the same; what it holds was for a process that has gone
+            process.stdin.close()
         raise
 
 
